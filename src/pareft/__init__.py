@@ -1,0 +1,37 @@
+"""pareft: prune a pretrained Transformer, then recover it with parameter-efficient fine-tuning."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pareft.comparison import compare as compare
+    from pareft.errors import PareftError as PareftError
+    from pareft.models.loading import load as load
+    from pareft.models.plan import PruningPlan as PruningPlan
+    from pareft.pipeline import run as run
+    from pareft.pruning import plan as plan
+    from pareft.recipe import LoraSettings as LoraSettings
+    from pareft.recipe import Recipe as Recipe
+    from pareft.tuning.adapters import attach as attach
+
+_HOMES = {
+    "LoraSettings": "pareft.recipe",
+    "PareftError": "pareft.errors",
+    "PruningPlan": "pareft.models.plan",
+    "Recipe": "pareft.recipe",
+    "attach": "pareft.tuning.adapters",
+    "compare": "pareft.comparison",
+    "cut": "pareft.models.surgery",
+    "load": "pareft.models.loading",
+    "plan": "pareft.pruning",
+    "run": "pareft.pipeline",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, when it is asked for: `import pareft` alone does not import torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pareft' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,115 @@
+"""The command line: one short function per verb. Heavy imports wait until a verb needs them, so `--help` answers at once."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pareft.errors import PareftError
+
+app = typer.Typer(
+    name="pareft",
+    help="Prune a pretrained Transformer, recover it by parameter-efficient fine-tuning, and compare quality, memory and speed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RecipeArgument = Annotated[Path, typer.Argument(help="A recipe, such as recipes/mts-dialog.yaml.", show_default=False)]
+ChangesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Lines of the recipe to change, such as train.epochs=3.")
+]
+OutOption = Annotated[Path | None, typer.Option(help="The folder to write to.  [default: runs/<recipe>]", show_default=False)]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("pareft-demo"),
+) -> None:
+    """See the whole of it in minutes, offline: notes, four arms, the table, a picture, examples."""
+    from pareft.demo import run_demo
+
+    run_demo(out)
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    changes: ChangesArgument = None,
+    arm: Annotated[str | None, typer.Option(help="Run this arm of the recipe.", show_default=False)] = None,
+    out: OutOption = None,
+) -> None:
+    """Run one recipe, or one arm of it: plan, load, adapt, train, evaluate, record."""
+    from pareft.verbs import run_and_show
+
+    run_and_show(recipe, changes or [], arm, out)
+
+
+@app.command()
+def compare(recipe: RecipeArgument, changes: ChangesArgument = None, out: OutOption = None) -> None:
+    """Run every arm of a recipe and print the table. Finished arms are read, an interrupted one goes on."""
+    from pareft.verbs import compare_and_show
+
+    compare_and_show(recipe, changes or [], out)
+
+
+@app.command()
+def prepare(
+    builder: Annotated[str, typer.Argument(help="mimic-radiology")],
+    notes: Annotated[Path, typer.Option(help="radiology.csv or .csv.gz, or the folder it is in.")],
+    out: Annotated[Path, typer.Option(help="The folder for train, validation and test.parquet and dataset.json.")],
+    rules: Annotated[str, typer.Option(help="clean, or paper for exactly what the paper's release gives.")] = "clean",
+    split_by: Annotated[
+        str | None, typer.Option(help="report or patient.  [default: patient; with --rules paper, report]", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The seed of the split.")] = 42,
+) -> None:
+    """Turn clinical notes into (findings, impression) examples."""
+    from pareft.verbs import prepare_and_show
+
+    prepare_and_show(builder, notes, out, rules=rules, split_by=split_by, seed=seed)
+
+
+@app.command()
+def plan(
+    base: Annotated[str, typer.Argument(help="pareft-mini, a folder, or a name on the Hub.")],
+    encoder: Annotated[str | None, typer.Option(help="The encoder layers to keep, as 0,1,2,4.", show_default=False)] = None,
+    decoder: Annotated[str | None, typer.Option(help="The decoder layers to keep.", show_default=False)] = None,
+) -> None:
+    """Print a pruning plan as JSON: the paper's alternating rule, or the layers you name."""
+    from pareft.verbs import print_plan
+
+    print_plan(base, encoder=encoder, decoder=decoder)
+
+
+def main() -> None:
+    """The console script: the user's mistakes are one line and exit code 2."""
+    _quiet()
+    try:
+        app()
+    except PareftError as error:
+        print(f"pareft: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("pareft: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def _quiet() -> None:
+    """Keep the libraries' bars and hints out of our output, here and in the workers; `PAREFT_VERBOSE=1` lets them speak."""
+    if os.environ.get("PAREFT_VERBOSE"):
+        return
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+
+
+if __name__ == "__main__":
+    main()

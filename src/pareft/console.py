@@ -1,0 +1,70 @@
+"""What the command line draws: live progress and tables, by rich."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pareft.comparison import Comparison
+from pareft.report.table import COLUMNS, explain, format_row
+
+_SHOWN = {"loss": "loss", "eval_rouge1": "validation R-1"}
+
+
+class LiveProgress:
+    """A line that is redrawn: arm, stage, steps, loss, time. Where there is no terminal, one line at the end of every stage."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._stage, self._done, self._total, self._started = "", 0, 0, 0.0
+        self._values: dict[str, float] = {}
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "LiveProgress":
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._finish()
+        self._live.stop()
+
+    def start(self, stage: str, total: int | None) -> None:
+        """Close the stage before and begin another."""
+        self._finish()
+        self._stage, self._done, self._total, self._started, self._values = stage, 0, total or 0, time.monotonic(), {}
+        self._draw()
+
+    def advance(self, done: int, total: int, values: dict[str, float]) -> None:
+        """Draw the step."""
+        self._done, self._total = done, total
+        self._values |= {label: float(values[key]) for key, label in _SHOWN.items() if key in values}
+        self._draw()
+
+    def _describe(self) -> str:
+        steps = f" {self._done}/{self._total}" if self._total else ""
+        values = "".join(f"  {label} {value:.3g}" for label, value in self._values.items())
+        return f"{self._stage}{steps}{values}  {time.monotonic() - self._started:.0f} s"
+
+    def _draw(self) -> None:
+        if self.console.is_terminal:
+            self._live.update(Text(f"  … {self._describe()}"))
+
+    def _finish(self) -> None:
+        if self._stage:
+            self.console.print(Text(f"  ✓ {self._describe()}"))
+        self._stage = ""
+
+
+def make_table(comparison: Comparison) -> Table:
+    """The comparison for a terminal; the notes are its caption."""
+    table = Table(title=comparison.title, caption="\n".join(explain(comparison)), caption_justify="left", title_style="bold")
+    for index, name in enumerate(COLUMNS):
+        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+    for row in comparison.rows:
+        table.add_row(*format_row(row))
+    return table

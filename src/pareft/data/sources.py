@@ -1,0 +1,98 @@
+"""Any table with two text columns: CSV, JSONL or Parquet files, a prepared folder, or a data set on the Hub."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from pareft.data.prepared import SPLIT_NAMES, split_keys
+from pareft.errors import DataError
+from pareft.recipe import DataSettings
+
+READERS = {
+    ".csv": lambda path: pl.read_csv(path, infer_schema=False),
+    ".tsv": lambda path: pl.read_csv(path, infer_schema=False, separator="\t"),
+    ".jsonl": pl.read_ndjson,
+    ".parquet": pl.read_parquet,
+}
+
+
+def read_splits(settings: DataSettings, *, seed: int) -> dict[str, pl.DataFrame]:
+    """The splits as frames with the columns `id`, `source`, `target`; where only one table is given it is split 8:1:1.
+
+    Rows whose source or target is empty are left out; `limit` keeps the first rows of a split.
+
+    Raises:
+        DataError: a file or column is missing, a table cannot be read, a split has no rows.
+    """
+    tables = _read_tables(settings)
+    frames = {name: _pick_columns(table, settings, where) for name, (table, where) in tables.items()}
+    if set(frames) == {"train"}:
+        whole = frames["train"]
+        if whole.height < 3:
+            raise DataError(f"{tables['train'][1]} has {whole.height} usable rows; three splits need at least 3")
+        frames = {name: whole[indices] for name, indices in split_keys(whole.height, seed=seed).items()}
+    if missing := [name for name in SPLIT_NAMES if name not in frames]:
+        raise DataError(f"no {' and no '.join(missing)} split; name the files in data.{missing[0]}, or one table in data.path")
+    limited = {name: frame.head(settings.limit.get(name, frame.height)) for name, frame in frames.items()}  # type: ignore[call-overload]
+    if empty := [name for name, frame in limited.items() if frame.height == 0]:
+        raise DataError(f"the {empty[0]} split has no row with both {settings.source} and {settings.target}")
+    return limited
+
+
+def _read_tables(settings: DataSettings) -> dict[str, tuple[pl.DataFrame, str]]:
+    files = {name: getattr(settings, name) for name in SPLIT_NAMES if getattr(settings, name)}
+    if files and settings.path:
+        raise DataError("data.path and data.train are both given; name one table, or a file per split")
+    if files:
+        return {name: (_read_file(Path(file)), file) for name, file in files.items()}
+    if not settings.path:
+        raise DataError("no data: give data.path, or data.train, data.validation and data.test")
+    path = Path(settings.path)
+    if path.is_dir():
+        found = {name: path / f"{name}.parquet" for name in SPLIT_NAMES}
+        if lost := [file.name for file in found.values() if not file.is_file()]:
+            raise DataError(f"{path} is no prepared data set: no {lost[0]} in it. Make one with pareft prepare.")
+        return {name: (_read_file(file), str(file)) for name, file in found.items()}
+    if path.is_file():
+        return {"train": (_read_file(path), str(path))}
+    if path.suffix.lower() in READERS or path.is_absolute() or settings.path.startswith(".") or settings.path.count("/") > 1:
+        raise DataError(f"no file or folder {settings.path}")
+    return _read_hub(settings.path)
+
+
+def _read_file(path: Path) -> pl.DataFrame:
+    if not path.is_file():
+        raise DataError(f"no file {path}")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: cannot read {path.suffix or 'a file without a suffix'}; give one of {', '.join(READERS)}")
+    try:
+        return reader(path)
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from error
+
+
+def _read_hub(name: str) -> dict[str, tuple[pl.DataFrame, str]]:
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(name)
+    except Exception as error:  # the Hub's client raises anything from ConnectionError to its own classes
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"{name!r} is no file here, and it cannot be read from the Hub: {reason}") from error
+    aliases: Mapping[str, str] = {"valid": "validation", "val": "validation", "dev": "validation"}
+    tables = {aliases.get(split, split): (table.to_polars(), f"{name}[{split}]") for split, table in loaded.items()}
+    return {split: table for split, table in tables.items() if split in SPLIT_NAMES}
+
+
+def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl.DataFrame:
+    if lost := [column for column in (settings.source, settings.target) if column not in table.columns]:
+        raise DataError(
+            f"{where} has no column {lost[0]!r}; its columns are {', '.join(table.columns)}. "
+            "Name them in data.source and data.target."
+        )
+    ids = pl.col("id").cast(pl.String) if "id" in table.columns else pl.int_range(pl.len()).cast(pl.String)
+    texts = [pl.col(settings.source).cast(pl.String).alias("source"), pl.col(settings.target).cast(pl.String).alias("target")]
+    frame = table.select(ids.alias("id"), *texts)
+    return frame.filter(pl.all_horizontal(pl.col("source", "target").fill_null("").str.strip_chars() != ""))

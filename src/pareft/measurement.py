@@ -1,0 +1,176 @@
+"""Measure the arms' training steps side by side: one process per arm, stepped in turn by this one. `evaluation.efficiency` says the
+method.
+
+The worker is this module run as a script: it reads a recipe as one line of JSON, answers with what it holds, and then takes one
+training step per line that names a round.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from statistics import median
+from types import TracebackType
+from typing import IO, Any
+
+import torch
+
+from pareft.errors import RunError
+from pareft.evaluation.efficiency import CPU_MEMORY, CUDA_MEMORY, METHOD, interleave
+from pareft.progress import SILENT, Progress
+from pareft.recipe import MeasureSettings, Recipe, resolve
+from pareft.records import ArmEfficiency, EfficiencyRecord
+from pareft.runtime import describe_hardware, list_versions
+
+
+class Worker:
+    """An arm's process: started, told to step, asked for its peak, and ended with the `with`."""
+
+    def __init__(self, arm: str, recipe: Recipe) -> None:
+        self.arm = arm
+        self._errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115, closed in __exit__
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pareft.measurement"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        self._send(recipe.model_dump_json())
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
+
+    def receive(self) -> dict[str, Any]:
+        """The worker's next answer.
+
+        Raises:
+            RunError: the process ended instead; with the last line it wrote.
+        """
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            self._errors.seek(0)
+            said = self._errors.read().strip().splitlines() or [f"exit code {self._process.wait()}"]
+            raise RunError(f"measuring arm {self.arm!r} failed: {said[-1]}. measure=null skips the measurement.")
+        return json.loads(line)
+
+    def step(self, number: int) -> float:
+        """Take the training step of a round; returns its seconds."""
+        self._send(str(number))
+        return float(self.receive()["seconds"])
+
+    def _send(self, line: str) -> None:
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self.receive()
+
+
+def measure(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: Progress = SILENT) -> EfficiencyRecord:
+    """Measure every arm's training step and peak memory on the first batches of its training split.
+
+    Raises:
+        RunError: a worker failed, for want of memory, say.
+    """
+    total = len(arms) * (settings.warmup_steps + settings.steps)
+    progress.start("measure", total)
+    done = 0
+    with ExitStack() as stack:
+        workers = {arm: stack.enter_context(Worker(arm, recipe)) for arm, recipe in arms.items()}
+        held = {arm: worker.receive() for arm, worker in workers.items()}
+
+        def count(worker: Worker, number: int) -> float:
+            nonlocal done
+            seconds, done = worker.step(number), done + 1
+            progress.advance(done, total, {})
+            return seconds
+
+        steppers = {arm: lambda number, worker=worker: count(worker, number) for arm, worker in workers.items()}
+        seconds = interleave(steppers, warmup=settings.warmup_steps, steps=settings.steps)
+        peaks = {arm: _ask_peak(worker) for arm, worker in workers.items()}
+    memory = CUDA_MEMORY if torch.cuda.is_available() else CPU_MEMORY
+    return EfficiencyRecord(
+        method=METHOD.format(warmup=settings.warmup_steps, steps=settings.steps, memory=memory),
+        batch_size=next(iter(arms.values())).train.batch_size,
+        versions=list_versions(),
+        hardware=describe_hardware(),
+        arms={
+            arm: ArmEfficiency(
+                step_seconds=[round(value, 5) for value in seconds[arm]],
+                median_step_seconds=round(median(seconds[arm]), 5),
+                peak_bytes=peaks[arm],
+                trainable=held[arm]["trainable"],
+                total=held[arm]["total"],
+            )
+            for arm in arms
+        },
+    )
+
+
+def _ask_peak(worker: Worker) -> int:
+    worker._send("peak")
+    return int(worker.receive()["peak_bytes"])
+
+
+def serve(requests: IO[str], answers: IO[str]) -> None:
+    """A worker's life: build the arm of the first line, then step for every further line until the input ends."""
+    from transformers import DataCollatorForSeq2Seq
+
+    from pareft.models.structure import count_parameters
+    from pareft.pipeline import build_model, encode_split, prepare
+    from pareft.runtime import autocast, peak_memory_bytes, reset_peak_memory, seed_everything
+
+    def answer(**values: Any) -> None:
+        answers.write(json.dumps(values) + "\n")
+        answers.flush()
+
+    recipe = resolve(json.loads(requests.readline()))
+    seed_everything(recipe.seed)
+    prepared = prepare(recipe)
+    rounds = recipe.measure or MeasureSettings()
+    size = recipe.train.batch_size
+    rows = encode_split(prepared, "train", limit=size * (rounds.warmup_steps + rounds.steps))
+    collate = DataCollatorForSeq2Seq(prepared.tokenizer, pad_to_multiple_of=8)
+    before = reset_peak_memory()
+    model = build_model(prepared).train()
+    counted = count_parameters(model)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=recipe.train.learning_rate, weight_decay=recipe.train.weight_decay)
+    answer(trainable=counted.trainable, total=counted.total)
+    for line in requests:
+        if line.strip() == "peak":
+            answer(peak_bytes=peak_memory_bytes() - before)
+            continue
+        start = int(line) * size % max(1, len(rows) - size + 1)
+        batch = collate([rows[index] for index in range(start, min(start + size, len(rows)))]).to(model.device)
+        started = time.perf_counter()
+        with autocast(prepared.precision):
+            loss = model(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        answer(seconds=time.perf_counter() - started)
+
+
+def _serve_standard_streams() -> None:
+    """Answer on the real standard output, and send whatever libraries print to standard error."""
+    answers, sys.stdout = sys.stdout, sys.stderr
+    serve(sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    _serve_standard_streams()

@@ -1,0 +1,1 @@
+"""What a model is: where its layers are, how it is counted, cut and read."""

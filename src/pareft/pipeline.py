@@ -1,0 +1,285 @@
+"""The path of one run, stage by stage: data → plan → load → adapt → train → evaluate → record. START READING HERE.
+
+Stages return values; this module writes the run folder: `recipe.yaml`, `plan.json`, `adapter/` or `weights/`, `predictions.jsonl`,
+and last of all `record.json`, by which a run counts as finished.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pareft.data.encoding import check_lengths, encode
+from pareft.data.prepared import digest_frames
+from pareft.data.sources import read_splits
+from pareft.errors import RunError
+from pareft.evaluation.generation import generate
+from pareft.evaluation.metrics import METRICS, SENTENCE_SPLITTING
+from pareft.models.checkpoint import Base, load_tokenizer, open_base
+from pareft.models.families import find_family
+from pareft.models.loading import load
+from pareft.models.plan import PruningPlan
+from pareft.models.structure import build_on_meta, count_parameters
+from pareft.progress import SILENT, Progress
+from pareft.pruning import plan
+from pareft.recipe import PruneSettings, Recipe, select_arm
+from pareft.recipe_file import read_recipe, write_yaml
+from pareft.records import Parameters, Protocol, RunRecord, explain_os_error, write_atomic
+from pareft.runtime import Precision, choose_device, choose_precision, describe_hardware, list_versions, seed_everything
+from pareft.tuning.adapters import attach, merge
+from pareft.tuning.training import TrainingResult, train
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a run needs before there is a model."""
+
+    recipe: Recipe
+    base: Base
+    plan: PruningPlan
+    tokenizer: PreTrainedTokenizerBase
+    splits: dict[str, pl.DataFrame]
+    precision: Precision
+
+
+def run(
+    recipe: Recipe | str | Path,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    out: str | Path | None = None,
+    arm: str | None = None,
+    progress: Progress = SILENT,
+) -> RunRecord:
+    """Run one recipe, or one arm of it, and return its record; a finished run is only read, an interrupted one goes on.
+
+    Raises:
+        PareftError: anything the user can mend, before or instead of a half-written folder.
+    """
+    if not isinstance(recipe, Recipe):
+        out = out or Path("runs") / Path(recipe).stem / (arm or "run")
+        recipe = read_recipe(Path(recipe), changes)
+    chosen = select_arm(recipe, arm) if arm else recipe.model_copy(update={"arms": {}})
+    folder = Path(out or Path("runs") / (arm or "run"))
+    finished = folder / "record.json"
+    check_folder(folder, chosen)
+    if finished.is_file():
+        return RunRecord.from_json(finished.read_text(encoding="utf-8"))
+    prepared = prepare(chosen)
+    write_atomic(folder / "recipe.yaml", write_yaml(chosen))
+    write_atomic(folder / "plan.json", prepared.plan.to_json())
+    try:
+        record = _run_stages(prepared, folder, arm, progress)
+    except OSError as error:
+        raise RunError(explain_os_error(error, folder)) from error
+    except (SafetensorError, RuntimeError) as error:
+        if "No space left" in str(error) or "os error 28" in str(error):
+            raise RunError(f"no space left on the disk of {folder}; free some, or give another folder with --out") from error
+        raise
+    write_atomic(finished, record.to_json())
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return record
+
+
+def check_folder(folder: Path, recipe: Recipe) -> None:
+    """Raise `RunError` if the folder is another recipe's, or holds something that is no run."""
+    written = folder / "recipe.yaml"
+    if not written.is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise RunError(f"{folder} is not empty and is no run folder; give another with --out")
+        return
+    there, here = flatten(read_recipe(written).model_dump(mode="json")), flatten(recipe.model_dump(mode="json"))
+    if changed := [key for key in sorted(there | here) if there.get(key) != here.get(key)]:
+        key = changed[0]
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise RunError(
+            f"{folder} holds a run of another recipe ({key}: {there.get(key)!r} there, {here.get(key)!r} asked{more}); "
+            "give another folder with --out"
+        )
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def prepare(recipe: Recipe) -> Prepared:
+    """Check everything a user can get wrong before anything is written or loaded."""
+    base = open_base(recipe.base, revision=recipe.revision)
+    family = find_family(base.config)
+    decided = _decide(base, recipe.prune)
+    precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
+    check_lengths(recipe.data.max_source_tokens, getattr(base.config, "max_position_embeddings", None))
+    return Prepared(recipe, base, decided, load_tokenizer(base), read_splits(recipe.data, seed=recipe.seed), precision)
+
+
+def _decide(base: Base, settings: PruneSettings | None) -> PruningPlan:
+    if settings is None:
+        return plan(base, by="everything")
+    if isinstance(settings.layers, str):
+        return plan(base, by=settings.layers)
+    return plan(base, layers=settings.layers)
+
+
+def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
+    """Load what the plan keeps and adapt it. A frozen base is stored in bf16 where that is computed with; trained weights are
+    float32.
+    """
+    frozen = prepared.recipe.adapt is not None and prepared.precision == "bf16"
+    model = load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32)
+    if prepared.recipe.adapt:
+        model = attach(model, prepared.recipe.adapt, seed=prepared.recipe.seed)
+    return model.to(choose_device())
+
+
+def encode_split(prepared: Prepared, name: str, *, limit: int | None = None) -> Any:
+    """One split as token ids; at most the first `limit` rows."""
+    data = prepared.recipe.data
+    frame = prepared.splits[name]
+    return encode(
+        frame.head(limit or frame.height),
+        prepared.tokenizer,
+        prefix=data.prefix,
+        max_source_tokens=data.max_source_tokens,
+        max_target_tokens=data.max_target_tokens,
+    )
+
+
+def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Progress) -> RunRecord:
+    recipe = prepared.recipe
+    seed_everything(recipe.seed)
+    progress.start(_label(arm, "load"), None)
+    model = build_model(prepared)
+    counted = count_parameters(model)
+    trained = _train(prepared, model, folder, arm, progress)
+    _save_artefact(model, prepared, folder)
+    started = time.perf_counter()
+    merged = merge(model) if isinstance(model, PeftModel) else model
+    scores = evaluate(prepared, merged, folder / "predictions.jsonl", progress, label=_label(arm, "evaluate"))
+    return RunRecord(
+        arm=arm,
+        base=recipe.base,
+        plan_fingerprint=prepared.plan.fingerprint,
+        protocol=describe_protocol(prepared),
+        parameters=Parameters(
+            base=count_parameters(build_on_meta(prepared.base.config)).total,
+            total=counted.total,
+            trainable=counted.trainable,
+            layers_kept={stack: len(kept) for stack, kept in prepared.plan.layers.items()},
+            layers_dropped_ratio=prepared.plan.ratio,
+        ),
+        precision=prepared.precision,
+        seed=recipe.seed,
+        versions=list_versions(),
+        hardware=describe_hardware(),
+        train_seconds=trained.seconds,
+        evaluate_seconds=round(time.perf_counter() - started, 2),
+        steps=trained.steps,
+        best_step=trained.best_step,
+        scores=scores,
+        history=trained.history,
+    )
+
+
+def _label(arm: str | None, stage: str) -> str:
+    return f"{arm}: {stage}" if arm else stage
+
+
+def _train(
+    prepared: Prepared, model: PreTrainedModel | PeftModel, folder: Path, arm: str | None, progress: Progress
+) -> TrainingResult:
+    recipe = prepared.recipe
+    progress.start(_label(arm, "train"), None)
+    return train(
+        model,
+        prepared.tokenizer,
+        examples=encode_split(prepared, "train"),
+        validation=encode_split(prepared, "validation", limit=recipe.train.evaluate_examples),
+        settings=recipe.train,
+        evaluation=recipe.evaluate,
+        precision=prepared.precision,
+        seed=recipe.seed,
+        folder=folder / "checkpoints",
+        score=lambda predictions, references: METRICS["rouge"](predictions, references).mean,
+        on_progress=progress.advance,
+    )
+
+
+def _save_artefact(model: PreTrainedModel | PeftModel, prepared: Prepared, folder: Path) -> None:
+    """The adapter, or the weights with the tokenizer as a stock checkpoint; in a temporary folder first, so it is whole or not
+    there.
+    """
+    name = "adapter" if isinstance(model, PeftModel) else "weights"
+    temporary = folder / f".{name}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    if isinstance(model, PeftModel):
+        model.peft_config["default"].base_model_name_or_path = prepared.base.name
+        model.save_pretrained(temporary, save_embedding_layers=False)
+    else:
+        model.save_pretrained(temporary)
+        prepared.tokenizer.save_pretrained(temporary)
+    shutil.rmtree(folder / name, ignore_errors=True)
+    temporary.rename(folder / name)
+
+
+def evaluate(
+    prepared: Prepared,
+    model: PreTrainedModel,
+    predictions: Path,
+    progress: Progress = SILENT,
+    *,
+    label: str = "evaluate",
+) -> dict[str, float]:
+    """Write a target for every test source, score them, store both as JSONL in the order of the split. Returns the mean scores in
+    percent.
+    """
+    recipe, test = prepared.recipe, prepared.splits["test"]
+    progress.start(label, test.height)
+    sources = [recipe.data.prefix + text for text in test["source"]]
+    written: dict[int, str] = {}
+    for index, text in generate(
+        model, prepared.tokenizer, sources, recipe.evaluate, max_source_tokens=recipe.data.max_source_tokens
+    ):
+        written[index] = text
+        progress.advance(len(written), test.height, {})
+    texts, references = [written[index] for index in range(test.height)], test["target"].to_list()
+    scored = {name: METRICS[name](texts, references) for name in recipe.evaluate.metrics}
+    lines = []
+    for index, (identity, reference) in enumerate(zip(test["id"], references, strict=True)):
+        values = {key: round(value, 4) for scores in scored.values() for key, value in scores.examples[index].items()}
+        row = {"id": identity, "prediction": texts[index], "reference": reference, **values}
+        lines.append(json.dumps(row, ensure_ascii=False))
+    write_atomic(predictions, "\n".join(lines) + "\n")
+    return {key: round(value, 4) for scores in scored.values() for key, value in scores.mean.items()}
+
+
+def describe_protocol(prepared: Prepared) -> Protocol:
+    """What the scores depend on besides the model."""
+    recipe, data = prepared.recipe, prepared.recipe.data
+    return Protocol(
+        data=data.path or data.train or "",
+        data_digest=digest_frames(prepared.splits),
+        source=data.source,
+        target=data.target,
+        prefix=data.prefix,
+        examples={name: frame.height for name, frame in prepared.splits.items()},
+        max_source_tokens=data.max_source_tokens,
+        max_target_tokens=data.max_target_tokens,
+        metrics=list(recipe.evaluate.metrics),
+        sentence_splitting=SENTENCE_SPLITTING,
+        num_beams=recipe.evaluate.num_beams,
+        max_new_tokens=recipe.evaluate.max_new_tokens,
+        no_repeat_ngram_size=recipe.evaluate.no_repeat_ngram_size,
+        seed=recipe.seed,
+    )

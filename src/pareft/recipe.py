@@ -1,0 +1,171 @@
+"""What a user may ask for: strict, typed, frozen, with every default in this one place. No files and no torch in here."""
+
+import difflib
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+
+from pareft.errors import RecipeError
+
+SPLITS = ("train", "validation", "test")
+
+
+class Settings(BaseModel):
+    """Common to all parts of a recipe: unknown keys are errors, nothing changes after it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DataSettings(Settings):
+    """Where examples come from. `path`: a prepared folder, a CSV, JSONL or Parquet file, or a Hub data set; or a file per split."""
+
+    path: str | None = None
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+    source: str = "source"
+    target: str = "target"
+    prefix: str = ""
+    max_source_tokens: PositiveInt = 1024
+    max_target_tokens: PositiveInt = 128
+    limit: dict[Literal["train", "validation", "test"], PositiveInt] = {}
+
+
+class PruneSettings(Settings):
+    """Which layers stay: the paper's rule, or the kept layers of each stack, 0-based."""
+
+    layers: Literal["alternating"] | dict[str, list[int]] = "alternating"
+
+
+class LoraSettings(Settings):
+    """LoRA as in arXiv 2305.08285: scale alpha / rank; `bias: wrapped` also trains the existing bias of every wrapped layer."""
+
+    method: Literal["lora"] = "lora"
+    target: Literal["ffn", "qv", "attention", "all"] | list[str] = "ffn"
+    rank: PositiveInt = 16
+    alpha: PositiveFloat = 32
+    dropout: float = Field(0.1, ge=0, lt=1)
+    bias: Literal["none", "wrapped"] = "wrapped"
+
+
+class TrainSettings(Settings):
+    """AdamW, linear warm-up and decay, greedy evaluation every `evaluate_every` epochs, best checkpoint by ROUGE-1, early
+    stopping.
+    """
+
+    epochs: PositiveFloat = 10
+    max_steps: PositiveInt | None = None
+    batch_size: PositiveInt = 8
+    accumulation: PositiveInt = 1
+    learning_rate: PositiveFloat = 1e-4
+    warmup_steps: NonNegativeInt = 1000
+    weight_decay: NonNegativeFloat = 0.01
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    evaluate_every: PositiveFloat = 0.3
+    evaluate_examples: PositiveInt | None = None
+    patience: PositiveInt = 20
+
+
+class EvaluateSettings(Settings):
+    """The test evaluation: beam search and the metrics; `untouched` has `compare` score the base as it is, too."""
+
+    metrics: list[Literal["rouge"]] = ["rouge"]
+    num_beams: PositiveInt = 6
+    max_new_tokens: PositiveInt = 128
+    no_repeat_ngram_size: NonNegativeInt = 3
+    batch_size: PositiveInt = 16
+    untouched: bool = False
+
+
+class MeasureSettings(Settings):
+    """Speed and memory: `steps` timed training steps of every arm, interleaved, after `warmup_steps` that are not counted."""
+
+    steps: PositiveInt = 8
+    warmup_steps: NonNegativeInt = 2
+
+
+class Recipe(Settings):
+    """One run, or with `arms` the comparison of several: each arm is the recipe with some lines changed."""
+
+    base: str
+    revision: str | None = None
+    seed: int = 42
+    data: DataSettings
+    prune: PruneSettings | None = None
+    adapt: LoraSettings | None = None
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    measure: MeasureSettings | None = MeasureSettings()
+    arms: dict[str, dict[str, Any]] = {}
+
+
+def resolve(values: Mapping[str, Any]) -> Recipe:
+    """Check every key and value, in the arms too, and fill in the defaults.
+
+    Raises:
+        RecipeError: names the key, its place, what is allowed and, for an unknown key, the nearest known one.
+    """
+    _check_keys(values, Recipe, "")
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal[", "dict[", "list[")))
+        raise RecipeError(f"recipe: {place}: {first['msg']} (got {first['input']!r})") from error
+    for name in recipe.arms:
+        select_arm(recipe, name)
+    return recipe
+
+
+def select_arm(recipe: Recipe, name: str) -> Recipe:
+    """The recipe of one arm, with no arms of its own."""
+    if name not in recipe.arms:
+        raise RecipeError(f"no arm {name!r}: the arms are {', '.join(recipe.arms) or 'none'}")
+    values = override(recipe.model_dump(exclude={"arms"}), recipe.arms[name])
+    try:
+        return resolve(values)
+    except RecipeError as error:
+        raise RecipeError(f"arm {name!r}: {error}") from error
+
+
+def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested `values` with dotted keys set: `{"train.epochs": 3}`. A part that was null begins empty."""
+    changed = dict(values)
+    for key, value in changes.items():
+        head, _, rest = key.partition(".")
+        if rest and head == "arms" and "." in rest:
+            arm, _, inner = rest.partition(".")
+            arms = dict(changed.get("arms") or {})
+            arms[arm] = {**(arms.get(arm) or {}), inner: value}
+            changed["arms"] = arms
+        elif rest:
+            part = changed.get(head)
+            changed[head] = override(part if isinstance(part, Mapping) else {}, {rest: value})
+        else:
+            changed[head] = value
+    return changed
+
+
+def _check_keys(values: object, model: type[BaseModel], place: str) -> None:
+    if not isinstance(values, Mapping):
+        raise RecipeError(
+            f"recipe: {place.rstrip('.') or 'the file'} must be a mapping of {', '.join(model.model_fields)}, not {values!r}"
+        )
+    for key, value in values.items():
+        if key not in model.model_fields:
+            near = difflib.get_close_matches(str(key), model.model_fields, n=1, cutoff=0.5)
+            hint = f" Did you mean {place}{near[0]}?" if near else ""
+            raise RecipeError(f"recipe: unknown key {place}{key}.{hint} Known here: {', '.join(model.model_fields)}")
+        for inner in _models(model.model_fields[key].annotation):
+            if value is not None:
+                _check_keys(value, inner, f"{place}{key}.")
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        for part in get_args(annotation):
+            yield from _models(part)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation

@@ -1,0 +1,50 @@
+"""Recipes on disk: YAML in, with `key=value` overrides from the command line; the resolved recipe out."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pareft.errors import RecipeError
+from pareft.recipe import Recipe, override, resolve
+
+
+def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe and change lines of it. Relative data paths are seen from the working directory.
+
+    Raises:
+        RecipeError: no such file, no YAML, or what `resolve` refuses.
+    """
+    if not path.is_file():
+        raise RecipeError(f"no recipe {path}; give the path of a YAML file, such as recipes/mts-dialog.yaml")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{path} must be a mapping with at least base and data")
+    return resolve(override(values, changes or {}))
+
+
+def parse_changes(arguments: Iterable[str]) -> dict[str, Any]:
+    """`["train.epochs=3", "prune=null"]` → `{"train.epochs": 3, "prune": None}`; values are YAML.
+
+    Raises:
+        RecipeError: an argument without "=".
+    """
+    changes = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"{argument!r} is no override; write key=value, such as train.epochs=3")
+        try:
+            changes[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{argument!r}: the value is no YAML") from error
+    return changes
+
+
+def write_yaml(recipe: Recipe) -> str:
+    """The resolved recipe as YAML, every default written out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

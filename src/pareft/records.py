@@ -1,0 +1,139 @@
+"""What a run leaves behind, and how files are written: whole or not at all."""
+
+import errno
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pareft.errors import RunError
+
+
+class Record(BaseModel):
+    """Base of the records: frozen, strict, JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def to_json(self) -> str:
+        """Indented JSON."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+class Protocol(Record):
+    """What a score depends on besides the model. Runs whose protocols differ are not compared."""
+
+    data: str
+    data_digest: str
+    source: str
+    target: str
+    prefix: str
+    examples: dict[str, int]
+    max_source_tokens: int
+    max_target_tokens: int
+    metrics: list[str]
+    sentence_splitting: str
+    num_beams: int
+    max_new_tokens: int
+    no_repeat_ngram_size: int
+    seed: int
+
+
+class Parameters(Record):
+    """Counts of distinct parameters, of the model as trained and of the unpruned base."""
+
+    base: int
+    total: int
+    trainable: int
+    layers_kept: dict[str, int]
+    layers_dropped_ratio: float
+
+
+class RunRecord(Record):
+    """One finished run. Scores are in percent, times in seconds."""
+
+    arm: str | None
+    base: str
+    plan_fingerprint: str
+    protocol: Protocol
+    parameters: Parameters
+    precision: str
+    seed: int
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    train_seconds: float
+    evaluate_seconds: float
+    steps: int
+    best_step: int | None
+    scores: dict[str, float]
+    history: list[dict[str, float]]
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunRecord":
+        """Read a record back.
+
+        Raises:
+            RunError: the text is no record of this version.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise RunError(f"this is no run record: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}") from error
+
+
+class ArmEfficiency(Record):
+    """One arm's training step: the median and the single times, and the peak memory of its own process."""
+
+    step_seconds: list[float]
+    median_step_seconds: float
+    peak_bytes: int
+    trainable: int
+    total: int
+
+
+class EfficiencyRecord(Record):
+    """The speed and memory of all arms, measured side by side; `method` says how."""
+
+    method: str
+    batch_size: int
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    arms: dict[str, ArmEfficiency]
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is there whole or not at all; parents are made.
+
+    Raises:
+        RunError: no space on the disk, or the folder cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise RunError(explain_os_error(error, path)) from error
+
+
+def explain_os_error(error: OSError, path: Path) -> str:
+    """One line about a write that failed."""
+    if error.errno == errno.ENOSPC:
+        return f"no space left on the disk of {path.parent}; free some, or give another folder with --out"
+    return f"cannot write {path}: {error.strerror or error}"
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write any JSON value, indented."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,1 @@
+"""A comparison as Markdown, CSV, a terminal table and a picture."""

@@ -1,0 +1,60 @@
+"""The table as a picture: quality, speed, memory and trained parameters of every arm, first arm = 100 %."""
+
+import io
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pareft.comparison import Comparison, Row
+from pareft.report.table import COLUMNS, explain, format_row
+
+COLOURS = ("#4c566a", "#d08770", "#5e81ac", "#2e8b57", "#b48ead", "#a3be8c", "#bf616a", "#88c0d0")
+
+
+def draw_png(comparison: Comparison) -> bytes:
+    """Four panels of bars above the table itself, as PNG bytes."""
+    rows = [row for row in comparison.rows if row.trainable is not None]
+    figure = Figure(figsize=(12, 6.6), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplot_mosaic([["quality", "speed", "memory", "trained"], ["table"] * 4], height_ratios=[1.5, 1])
+    figure.suptitle(comparison.title, fontsize=14, fontweight="bold")
+    _draw_bars(panels["quality"], rows, [row.quality_kept_percent for row in rows], "Quality kept %\n(higher is better)")
+    _draw_bars(panels["speed"], rows, [row.speed_percent for row in rows], "Training speed %\n(higher is better)")
+    _draw_bars(panels["memory"], rows, [row.memory_percent for row in rows], "Training memory %\n(lower is better)")
+    _draw_bars(panels["trained"], rows, [row.trainable_percent for row in rows], "Trained parameters\nin % of the model's")
+    _draw_table(panels["table"], comparison)
+    figure.supxlabel("\n".join(explain(comparison)[:2]), fontsize=8, color="#555555")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _draw_bars(axes: Axes, rows: Sequence[Row], values: Sequence[float | None], title: str) -> None:
+    axes.set_title(title, fontsize=10)
+    known = [value or 0.0 for value in values]
+    bars = axes.bar(range(len(rows)), known, color=[COLOURS[index % len(COLOURS)] for index in range(len(rows))])
+    labels = ["not measured" if value is None else f"{value:.0f}" if value >= 20 else f"{value:.1f}" for value in values]
+    axes.bar_label(bars, labels=labels, fontsize=9, padding=2)
+    axes.set_xticks(range(len(rows)), [row.arm for row in rows], rotation=20, ha="right", fontsize=9)
+    axes.set_ylim(0, max([100.0, *known]) * 1.15)
+    axes.axhline(100, color="#999999", linewidth=0.8, linestyle="--")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_table(axes: Axes, comparison: Comparison) -> None:
+    axes.axis("off")
+    cells = [format_row(row) for row in comparison.rows]
+    table = axes.table(cells, colLabels=COLUMNS, loc="center", cellLoc="right")
+    table.auto_set_font_size(False)
+    table.set_fontsize(8.5)
+    table.scale(1, 1.5)
+    table.auto_set_column_width(list(range(len(COLUMNS))))
+    for (row, column), cell in table.get_celld().items():
+        cell.set_edgecolor("#dddddd")
+        if row == 0:
+            cell.set_text_props(fontweight="bold")
+            cell.set_facecolor("#f2f2f2")
+        if column == 0:
+            cell.set_text_props(ha="left")

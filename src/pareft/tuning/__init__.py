@@ -1,0 +1,1 @@
+"""Adapters on a model, and its training."""

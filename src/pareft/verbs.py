@@ -1,0 +1,80 @@
+"""What the verbs do once their arguments are read: call the library, write the reports, print what a person wants to see."""
+
+import json
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+from transformers.utils import logging as transformers_logging
+
+from pareft.comparison import Comparison, compare
+from pareft.console import LiveProgress, make_table
+from pareft.data.mimic import Rules
+from pareft.data.prepared import SplitBy
+from pareft.errors import DataError, PlanError
+from pareft.pipeline import run
+from pareft.preparation import write_prepared
+from pareft.pruning import plan
+from pareft.recipe import Recipe
+from pareft.recipe_file import parse_changes, read_recipe
+from pareft.records import write_atomic
+from pareft.report.figure import draw_png
+from pareft.report.table import write_csv, write_markdown
+
+
+def run_and_show(recipe: Path, changes: list[str], arm: str | None, out: Path | None) -> None:
+    """`pareft run`."""
+    transformers_logging.disable_progress_bar()
+    console = Console()
+    folder = out or Path("runs") / recipe.stem / (arm or "run")
+    with LiveProgress(console) as progress:
+        record = run(recipe, parse_changes(changes), out=folder, arm=arm, progress=progress)
+    scores = "  ".join(f"{name} {value:.2f}" for name, value in record.scores.items())
+    console.print(
+        f"{scores}\n{record.parameters.trainable:,} of {record.parameters.total:,} parameters trained; written to {folder}"
+    )
+
+
+def compare_and_show(recipe: Path, changes: list[str], out: Path | None) -> None:
+    """`pareft compare`."""
+    console = Console()
+    folder = out or Path("runs") / recipe.stem
+    show_comparison(read_recipe(recipe, parse_changes(changes)), folder, title=recipe.stem, console=console)
+
+
+def show_comparison(recipe: Recipe, folder: Path, *, title: str, console: Console) -> Comparison:
+    """Compare, write `comparison.md`, `.csv` and `.png` beside the records, and print the table."""
+    transformers_logging.disable_progress_bar()
+    with LiveProgress(console) as progress:
+        comparison = compare(recipe, folder, title=title, progress=progress)
+    write_atomic(folder / "comparison.md", write_markdown(comparison))
+    write_atomic(folder / "comparison.csv", write_csv(comparison))
+    write_atomic(folder / "comparison.png", draw_png(comparison))
+    console.print(make_table(comparison))
+    console.print(f"Written to {folder}: comparison.png, .md, .csv, .json, and a folder for every arm", soft_wrap=True)
+    return comparison
+
+
+def prepare_and_show(builder: str, notes: Path, out: Path, *, rules: str, split_by: str | None, seed: int) -> None:
+    """`pareft prepare`."""
+    if builder != "mimic-radiology":
+        raise DataError(f"no builder {builder!r}; there is mimic-radiology")
+    if rules not in get_args(Rules):
+        raise DataError(f"--rules {rules}: choose {' or '.join(get_args(Rules))}")
+    if split_by not in (None, *get_args(SplitBy)):
+        raise DataError(f"--split-by {split_by}: choose {' or '.join(get_args(SplitBy))}")
+    description = write_prepared(notes, out, rules=rules, split_by=split_by, seed=seed)  # type: ignore[arg-type]
+    Console().print_json(json.dumps(description))
+
+
+def print_plan(base: str, *, encoder: str | None, decoder: str | None) -> None:
+    """`pareft plan`."""
+    named = {stack: _parse_layers(stack, text) for stack, text in (("encoder", encoder), ("decoder", decoder)) if text is not None}
+    print(plan(base, layers=named or None).to_json(), end="")
+
+
+def _parse_layers(stack: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise PlanError(f"--{stack} {text!r}: give layer numbers with commas, such as 0,1,2,4") from error
