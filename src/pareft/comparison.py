@@ -86,7 +86,7 @@ def tabulate(
         kept = _kept(untouched, scores)
         base = records[reference].parameters
         row = Row(
-            arm="untouched base", speed_percent=None, memory_percent=None, trainable=None, trainable_percent=None,
+            arm="untouched", speed_percent=None, memory_percent=None, trainable=None, trainable_percent=None,
             total=base.base, layers_kept=base.layers_kept, layers_dropped_ratio=0.0, scores=untouched,
             kept_percent=kept, quality_kept_percent=_mean(kept),
         )  # fmt: skip
@@ -160,7 +160,7 @@ def _evaluate_untouched(recipe: Recipe, out: Path, progress: Progress) -> dict[s
     if not stored.is_file():
         write_atomic(folder / "recipe.yaml", write_yaml(plain))
         model = load(prepared.base, dtype=torch.float32).to(choose_device())
-        scores = evaluate(prepared, model, folder / "predictions.jsonl", progress, label="untouched base: evaluate")
+        scores = evaluate(prepared, model, folder / "predictions.jsonl", progress, label="untouched: evaluate")
         write_atomic(stored, UntouchedRecord(protocol=describe_protocol(prepared).model_dump(), scores=scores).to_json())
     return UntouchedRecord.model_validate_json(stored.read_text(encoding="utf-8")).scores
 

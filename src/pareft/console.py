@@ -3,6 +3,7 @@
 import time
 from types import TracebackType
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -61,10 +62,16 @@ class LiveProgress:
 
 
 def make_table(comparison: Comparison) -> Table:
-    """The comparison for a terminal; the notes are its caption."""
-    table = Table(title=comparison.title, caption="\n".join(explain(comparison)), caption_justify="left", title_style="bold")
+    """The comparison within 80 columns; the notes are its caption, the exact counts are in the written files."""
+    caption = "\n".join(explain(comparison))
+    table = Table(
+        title=comparison.title, caption=caption, caption_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0
+    )
     for index, name in enumerate(COLUMNS):
-        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+        table.add_column(name.replace(" ", "\n"), justify="left" if index == 0 else "right", no_wrap=True)
     for row in comparison.rows:
-        table.add_row(*format_row(row))
+        cells = format_row(row)
+        if row.trainable is not None:
+            cells[COLUMNS.index("Trained parameters")] = f"{row.trainable / 1e6:.2f} M"
+        table.add_row(*cells)
     return table

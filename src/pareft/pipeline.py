@@ -226,11 +226,39 @@ def _save_artefact(model: PreTrainedModel | PeftModel, prepared: Prepared, folde
     if isinstance(model, PeftModel):
         model.peft_config["default"].base_model_name_or_path = prepared.base.name
         model.save_pretrained(temporary, save_embedding_layers=False)
+        write_atomic(temporary / "README.md", _describe_adapter(prepared))  # peft's own is an empty form
     else:
         model.save_pretrained(temporary)
         prepared.tokenizer.save_pretrained(temporary)
     shutil.rmtree(folder / name, ignore_errors=True)
     temporary.rename(folder / name)
+
+
+def _describe_adapter(prepared: Prepared) -> str:
+    decided, settings = prepared.plan, prepared.recipe.adapt
+    assert settings
+    kept = ", ".join(f"{len(kept)} of {decided.depths[stack]} {stack} layers" for stack, kept in decided.layers.items())
+    return f"""---
+base_model: {decided.base}
+library_name: peft
+tags: [lora, pareft]
+---
+
+# LoRA adapter for {decided.base}, pruned
+
+It fits one model only: {decided.base} with {kept}, plan {decided.fingerprint} (`plan.json`, in the folder above).
+
+```python
+import pareft
+from peft import PeftModel
+
+plan = pareft.PruningPlan.from_json(open("plan.json").read())
+model = PeftModel.from_pretrained(pareft.load("{decided.base}", plan), "adapter")
+```
+
+Rank {settings.rank}, alpha {settings.alpha:g}, target {settings.target}, bias {settings.bias}.
+How it was trained is in `recipe.yaml`, how well it does in `record.json`.
+"""
 
 
 def evaluate(

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
-from transformers.utils import logging as transformers_logging
 
 from pareft.comparison import Comparison, compare
 from pareft.console import LiveProgress, make_table
@@ -24,7 +23,6 @@ from pareft.report.table import write_csv, write_markdown
 
 def run_and_show(recipe: Path, changes: list[str], arm: str | None, out: Path | None) -> None:
     """`pareft run`."""
-    transformers_logging.disable_progress_bar()
     console = Console()
     folder = out or Path("runs") / recipe.stem / (arm or "run")
     with LiveProgress(console) as progress:
@@ -44,7 +42,6 @@ def compare_and_show(recipe: Path, changes: list[str], out: Path | None) -> None
 
 def show_comparison(recipe: Recipe, folder: Path, *, title: str, console: Console) -> Comparison:
     """Compare, write `comparison.md`, `.csv` and `.png` beside the records, and print the table."""
-    transformers_logging.disable_progress_bar()
     with LiveProgress(console) as progress:
         comparison = compare(recipe, folder, title=title, progress=progress)
     write_atomic(folder / "comparison.md", write_markdown(comparison))

@@ -35,4 +35,5 @@ def load(base: str | Path | Base, plan: PruningPlan | None = None, *, dtype: Dty
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{source.name} lacks {len(missing)} tensors of a {config.model_type} model, {missing[0]} first")
     model.generation_config = load_generation_config(source)
+    model.name_or_path = source.place  # where peft looks for the base's config; without it, on the Hub
     return model.eval()

@@ -1,19 +1,22 @@
 """Training by `Seq2SeqTrainer`: its arguments and callbacks, and no loop of our own."""
 
+import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from transformers import (
     DataCollatorForSeq2Seq,
     EarlyStoppingCallback,
     EvalPrediction,
-    GenerationConfig,
     PrinterCallback,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
@@ -26,7 +29,7 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from pareft.recipe import EvaluateSettings, TrainSettings
-from pareft.runtime import Precision
+from pareft.runtime import Precision, autocast
 
 Score = Callable[[Sequence[str], Sequence[str]], dict[str, float]]
 OnProgress = Callable[[int, int, dict[str, float]], None]
@@ -62,6 +65,15 @@ class _Report(TrainerCallback):
         self.on_progress(state.global_step, state.max_steps, logs or {})
 
 
+class _AutocastGeneration(Seq2SeqTrainer):
+    """Generates in the precision it trains in: the trainer's own autocast covers `forward` and not `generate`."""
+
+    def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
+        precision: Precision = "bf16" if self.args.bf16 else "fp16" if self.args.fp16 else "fp32"
+        with autocast(precision):
+            return super().prediction_step(*args, **kwargs)
+
+
 def train(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -76,25 +88,24 @@ def train(
     score: Score,
     on_progress: OnProgress,
 ) -> TrainingResult:
-    """Train in place and leave the best checkpoint's weights in the model; go on from the last checkpoint in `folder`, if there is
-    one.
+    """Train in place, from the last checkpoint in `folder` if there is one, and leave the best checkpoint's weights in the model.
 
     `score` turns predictions and references into metrics, among them `rouge1`, by which the best checkpoint is chosen.
     """
-    trainer = Seq2SeqTrainer(
-        model=model,
-        args=make_arguments(settings, evaluation, examples=len(examples), precision=precision, seed=seed, folder=folder),
-        train_dataset=examples,
-        eval_dataset=validation,
-        processing_class=tokenizer,
-        data_collator=DataCollatorForSeq2Seq(tokenizer, model, pad_to_multiple_of=8),
-        compute_metrics=_score_tokens(tokenizer, score),
-        callbacks=[EarlyStoppingCallback(settings.patience), _Report(on_progress)],
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.args.generation_config = _greedy(model.generation_config, evaluation)
     started = time.perf_counter()
-    trainer.train(resume_from_checkpoint=find_checkpoint(folder))
+    with _lent(model, evaluation):
+        trainer = _AutocastGeneration(
+            model=model,
+            args=make_arguments(settings, evaluation, examples=len(examples), precision=precision, seed=seed, folder=folder),
+            train_dataset=examples,
+            eval_dataset=validation,
+            processing_class=tokenizer,
+            data_collator=DataCollatorForSeq2Seq(tokenizer, model, pad_to_multiple_of=8),
+            compute_metrics=_score_tokens(tokenizer, score),
+            callbacks=[EarlyStoppingCallback(settings.patience), _Report(on_progress)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=find_checkpoint(folder))
     best = trainer.state.best_model_checkpoint
     return TrainingResult(
         steps=trainer.state.global_step,
@@ -154,9 +165,16 @@ def find_checkpoint(folder: Path) -> str | None:
     return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
 
 
-def _greedy(base: GenerationConfig | None, evaluation: EvaluateSettings) -> GenerationConfig:
-    config = GenerationConfig.from_dict(base.to_dict() if base else {})
-    config.update(
+@contextmanager
+def _lent(model: PreTrainedModel, evaluation: EvaluateSettings) -> Iterator[None]:
+    """Lend the model to the trainer: it generates greedily in between, and afterwards has its own settings again.
+
+    The trainer switches `config.use_cache` off and leaves it so; a checkpoint saved like that would generate without a cache.
+    """
+    held = [model, model.get_base_model()] if isinstance(model, PeftModel) else [model]
+    own, use_cache = copy.deepcopy(model.generation_config), model.config.use_cache
+    greedy = copy.deepcopy(own)
+    greedy.update(
         max_length=None,
         min_length=0,
         max_new_tokens=evaluation.max_new_tokens,
@@ -165,7 +183,14 @@ def _greedy(base: GenerationConfig | None, evaluation: EvaluateSettings) -> Gene
         no_repeat_ngram_size=evaluation.no_repeat_ngram_size,
         length_penalty=None,
     )
-    return config
+    try:
+        for holder in held:
+            holder.generation_config = greedy
+        yield
+    finally:
+        for holder in held:
+            holder.generation_config = own
+        model.config.use_cache = use_cache
 
 
 def _score_tokens(tokenizer: PreTrainedTokenizerBase, score: Score) -> Callable[[EvalPrediction], dict[str, float]]:
