@@ -1,5 +1,6 @@
 """Architectures as data. To support another encoder-decoder family, add its row to `FAMILIES`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from transformers import PreTrainedConfig
@@ -22,7 +23,11 @@ class Stack:
 
 @dataclass(frozen=True)
 class Family:
-    """What pareft knows of an architecture. The projections are module names below a layer, for LoRA's targets."""
+    """What pareft knows of an architecture. The projections are module names below a layer, for LoRA's targets.
+
+    `half_precision`: bears fp16. `cache_by_encoder`: transformers (5.23) gives the decoder's cache as many layers as the encoder
+    has, so a deeper decoder cannot generate.
+    """
 
     model_type: str
     stacks: tuple[Stack, ...]
@@ -30,6 +35,7 @@ class Family:
     attention: tuple[str, ...]
     feed_forward: tuple[str, ...]
     half_precision: bool = True
+    cache_by_encoder: bool = False
 
     def depths(self, config: PreTrainedConfig) -> dict[str, int]:
         """How many layers every stack has."""
@@ -67,6 +73,7 @@ FAMILIES = {
             attention=("q", "k", "v", "o"),
             feed_forward=("wi", "wi_0", "wi_1", "wo"),
             half_precision=False,
+            cache_by_encoder=True,
         ),
     )
 }
@@ -85,6 +92,15 @@ def find_family(config: PreTrainedConfig) -> Family:
             f"no family {config.model_type!r}: pareft knows {', '.join(FAMILIES)}. Add its row to src/pareft/models/families.py."
         )
     return FAMILIES[config.model_type]
+
+
+def check_depths(family: Family, depths: Mapping[str, int]) -> None:
+    """Raise `PlanError` if stock transformers could not generate with stacks of these depths."""
+    if family.cache_by_encoder and depths["decoder"] > depths["encoder"]:
+        raise PlanError(
+            f"a {family.model_type} with {depths['encoder']} encoder and {depths['decoder']} decoder layers cannot generate: "
+            "transformers sizes the decoder's cache by the encoder. Keep at least as many encoder layers as decoder layers."
+        )
 
 
 def check_family(family: Family, name: str) -> None:

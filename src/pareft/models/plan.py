@@ -67,7 +67,7 @@ class PruningPlan(BaseModel):
             values = json.loads(text)
             written = values.pop("fingerprint", None)
             plan = cls.model_validate(values)
-        except (ValueError, AttributeError, ValidationError) as error:
+        except (ValueError, TypeError, AttributeError, ValidationError) as error:
             raise PlanError(f"this is no pruning plan: {str(error).splitlines()[0]}") from error
         if written not in (None, plan.fingerprint):
             raise PlanError(f"the plan says fingerprint {written} and is {plan.fingerprint}: it was changed after it was written")
@@ -80,7 +80,7 @@ def check_layers(layers: Mapping[str, object], depths: Mapping[str, int]) -> Non
         raise PlanError(f"layers are given for {', '.join(sorted(layers)) or 'no stack'}; the stacks are {', '.join(depths)}")
     for stack, kept in layers.items():
         depth = depths[stack]
-        if not isinstance(kept, list | tuple) or not all(isinstance(index, int) for index in kept):
+        if not isinstance(kept, list | tuple) or not all(type(index) is int for index in kept):
             raise PlanError(f"{stack} layers must be a list of integers, not {kept!r}")
         if not kept:
             raise PlanError(f"{stack} would keep 0 of {depth} layers; keep at least one")

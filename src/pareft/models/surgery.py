@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from pareft.errors import PlanError
-from pareft.models.families import Family, check_family, find_family
+from pareft.models.families import Family, check_depths, check_family, find_family
 from pareft.models.plan import PruningPlan
 
 _NOT_ARCHITECTURE = {
@@ -38,7 +38,7 @@ def check_plan(config: PreTrainedConfig, plan: PruningPlan) -> Family:
     """The family of a base that this plan was made for.
 
     Raises:
-        PlanError: the plan is another base's.
+        PlanError: the plan is another base's, or what it keeps could not generate.
     """
     family = find_family(config)
     check_family(family, plan.family)
@@ -47,6 +47,7 @@ def check_plan(config: PreTrainedConfig, plan: PruningPlan) -> Family:
             f"the plan was made for {plan.base} with layers {plan.depths}; this base has layers {family.depths(config)} "
             f"(digest {digest_config(config)}, not {plan.base_digest}). Make a plan for this base."
         )
+    check_depths(family, {stack: len(kept) for stack, kept in plan.layers.items()})
     return family
 
 

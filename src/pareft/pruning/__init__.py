@@ -7,7 +7,7 @@ from typing import Literal
 from pareft.models.checkpoint import Base, open_base
 from pareft.models.families import find_family
 from pareft.models.plan import PruningPlan, check_layers
-from pareft.models.surgery import digest_config
+from pareft.models.surgery import check_plan, digest_config
 from pareft.pruning.depth import alternating
 
 Layers = Mapping[str, Sequence[int]]
@@ -21,7 +21,7 @@ def plan(
     Where `layers` are given no rule is asked, and a stack that is not named is kept whole.
 
     Raises:
-        PlanError: a layer out of range, a stack left empty, a stack the base does not have.
+        PlanError: a layer out of range, a stack left empty, a stack the base does not have, a T5 decoder deeper than its encoder.
         ModelError: the base is not there or of no known encoder-decoder family.
     """
     source = base if isinstance(base, Base) else open_base(str(base))
@@ -34,7 +34,7 @@ def plan(
         kept = {stack: tuple(indices) for stack, indices in given.items()}
     else:
         kept = {stack: alternating(depth) for stack, depth in depths.items()} if by == "alternating" else whole
-    return PruningPlan(
+    decided = PruningPlan(
         base=source.name,
         revision=source.revision,
         family=family.model_type,
@@ -43,3 +43,5 @@ def plan(
         layers=kept,
         by=by if layers is None else "explicit",
     )
+    check_plan(source.config, decided)
+    return decided
