@@ -15,9 +15,7 @@ from transformers import AutoModelForSeq2SeqLM, BartConfig, PreTrainedTokenizerF
 
 FAMILIES = ("bart", "t5", "t5-gated")
 VOCABULARY = 300
-TEXTS = [
-    f"the {a} {b} is seen in the {c} lung" for a in ("small", "large") for b in ("nodule", "effusion") for c in ("left", "right")
-]
+TEXTS = [f"the {s} {f} is seen in the {p} lung" for s in ("small", "large") for f in ("nodule", "mass") for p in ("left", "right")]
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +52,8 @@ def make_tokenizer():
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    tokenizer.train_from_iterator(
-        TEXTS, trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=alphabet)
-    )
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator(TEXTS, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=64

@@ -95,10 +95,8 @@ def test_only_kept_tensors_are_read(base, monkeypatch):
 def test_a_bart_decoder_may_be_deeper_than_its_encoder(tmp_path, batch):
     model = pareft.load(save_base("bart", tmp_path, encoder=6, decoder=8), pareft.plan(tmp_path, layers={"encoder": [0, 3]}))
     settings = {"max_new_tokens": 6, "num_beams": 3}
-    assert torch.equal(
-        model.generate(batch["input_ids"], use_cache=True, **settings),
-        model.generate(batch["input_ids"], use_cache=False, **settings),
-    )
+    cached = model.generate(batch["input_ids"], use_cache=True, **settings)
+    assert torch.equal(cached, model.generate(batch["input_ids"], use_cache=False, **settings))
 
 
 @pytest.mark.parametrize("family", ["t5", "t5-gated"])
@@ -111,14 +109,12 @@ def test_a_t5_decoder_deeper_than_its_encoder_is_refused(bases, family):
 @pytest.mark.parametrize("family", ["t5", "t5-gated"])
 def test_position_bias_moves_to_the_new_first_block(bases, batch, family):
     base = bases[family]
-    whole = pareft.load(base)
-    pruned = pareft.load(base, pareft.plan(base, layers={"encoder": [2, 4], "decoder": [1, 5]}))
+    plan = pareft.plan(base, layers={"encoder": [2, 4], "decoder": [1, 5]})
+    whole, pruned = pareft.load(base), pareft.load(base, plan)
     for stack in ("encoder", "decoder"):
         name = "layer.0.SelfAttention.relative_attention_bias.weight"
         assert torch.equal(get_layers(pruned, stack)[0].get_parameter(name), get_layers(whole, stack)[0].get_parameter(name))
-    assert torch.equal(
-        logits(pruned, batch), logits(cut(whole, pareft.plan(base, layers={"encoder": [2, 4], "decoder": [1, 5]})), batch)
-    )
+    assert torch.equal(logits(pruned, batch), logits(cut(whole, plan), batch))
 
 
 def test_cut_leaves_the_model_it_was_given(base, batch):
