@@ -20,7 +20,7 @@ Rules = Literal["paper", "clean"]
 SOURCE_TITLES = ("final report", "findings:")
 TARGET_TITLES = ("impression:", "impressions:")
 SIGNATURE = "_" * 78
-MIN_TARGET_CHARACTERS = 8
+MIN_TARGET_CHARACTERS = 4
 MIN_SOURCE_CHARACTERS = 40
 ROWS_PER_BATCH = 50_000
 
@@ -61,7 +61,7 @@ def find_sections(text: str, titles: Iterable[str], *, line_start: bool) -> list
     lead = r"(?m)^[ \t]*" if line_start else ""
     found = [(match.start(), match.end(), title) for title in titles if (match := re.search(lead + re.escape(title), text))]
     found.sort()
-    stops = [start for start, _, _ in found[1:]] + [len(text)]
+    stops = [*(start for start, _, _ in found[1:]), len(text)][: len(found)]
     return [Section(title, start, end, stop) for (start, end, title), stop in zip(found, stops, strict=True)]
 
 

@@ -1,0 +1,95 @@
+"""Any table with two text columns, and one line about whatever is not one."""
+
+import polars as pl
+import pytest
+
+from pareft.data.encoding import encode
+from pareft.data.sources import read_splits
+from pareft.errors import DataError
+from pareft.recipe import DataSettings
+
+ROWS = pl.DataFrame({"dialogue": [f"d {i}" for i in range(20)], "note": [f"n {i}" for i in range(20)], "n": range(20)})
+WRITERS = {
+    "csv": pl.DataFrame.write_csv,
+    "tsv": lambda frame, path: frame.write_csv(path, separator="\t"),
+    "jsonl": pl.DataFrame.write_ndjson,
+    "parquet": pl.DataFrame.write_parquet,
+}
+
+
+def settings(path=None, **more):
+    return DataSettings(path=str(path) if path else None, **{"source": "dialogue", "target": "note"} | more)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_kind_of_file_gives_the_same(tmp_path, kind):
+    path = tmp_path / f"rows.{kind}"
+    WRITERS[kind](ROWS, path)
+    splits = read_splits(settings(path), seed=42)
+    assert {name: frame.height for name, frame in splits.items()} == {"train": 16, "validation": 2, "test": 2}
+    assert pl.concat(splits.values()).columns == ["id", "source", "target"]
+    assert sorted(pl.concat(splits.values())["source"]) == sorted(ROWS["dialogue"])
+
+
+def test_a_file_per_split_and_a_limit(tmp_path):
+    paths = {}
+    for name, start in (("train", 0), ("validation", 12), ("test", 16)):
+        paths[name] = str(tmp_path / f"{name}.csv")
+        ROWS[start : start + 4].write_csv(paths[name])
+    splits = read_splits(settings(**paths, limit={"test": 3}), seed=42)
+    assert splits["test"]["source"].to_list() == ["d 16", "d 17", "d 18"]
+    with pytest.raises(DataError, match="no test split; name the files in data"):
+        read_splits(settings(**{name: path for name, path in paths.items() if name != "test"}), seed=42)
+
+
+def test_rows_without_text_are_left_out(tmp_path):
+    path = tmp_path / "rows.csv"
+    ROWS.with_columns(note=pl.when(pl.col("n") < 15).then(pl.col("note")).otherwise(pl.lit(" "))).write_csv(path)
+    assert sum(frame.height for frame in read_splits(settings(path), seed=42).values()) == 15
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("none.csv", None, r"no file or folder .*none\.csv"),
+        ("rows.csv", "a,b\n1,2\n", "has no column 'dialogue'; its columns are a, b. Name them in data.source"),
+        ("rows.xlsx", "x", r"cannot read \.xlsx; give one of \.csv"),
+        ("rows.parquet", "x", "cannot be read as parquet"),
+        ("rows.jsonl", "{", "cannot be read as jsonl"),
+        ("rows.csv", "dialogue,note\nx,y\n", "has 1 usable rows; three splits need at least 3"),
+        ("rows.csv", "", "cannot be read as csv"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path, name, text, message):
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_splits(settings(path), seed=42)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_data_two_data_and_a_folder_that_is_none(tmp_path):
+    with pytest.raises(DataError, match="no data: give data"):
+        read_splits(settings(), seed=42)
+    with pytest.raises(DataError, match="both given"):
+        read_splits(settings("x.csv", train="y.csv"), seed=42)
+    with pytest.raises(DataError, match="no prepared data set: no train"):
+        read_splits(settings(tmp_path), seed=42)
+
+
+def test_a_hub_name_without_a_network_is_one_line():
+    with pytest.raises(DataError, match="'nobody/nothing' is no file here, and it cannot be read from the Hub") as caught:
+        read_splits(settings("nobody/nothing"), seed=42)
+    assert "\n" not in str(caught.value)
+
+
+def test_encoding_truncates_and_prefixes(bases):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(bases["bart"])
+    frame = pl.DataFrame({"source": ["the small nodule " * 9, "x"], "target": ["the lung " * 9, "y"]})
+    rows = encode(frame, tokenizer, prefix="sum: ", max_source_tokens=12, max_target_tokens=5)
+    assert [len(row["input_ids"]) <= 12 for row in rows] == [True, True]
+    assert len(rows[0]["labels"]) == 5
+    assert rows[1]["input_ids"] == tokenizer("sum: x")["input_ids"]

@@ -1,0 +1,39 @@
+"""Imports point down: a module sees its own floor and the floors below; neighbours on a floor do not see each other."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "src" / "pareft"
+FLOORS = (
+    ("errors",),
+    ("runtime", "recipe", "recipe_file", "records", "progress"),
+    ("models",),
+    ("data", "pruning", "tuning", "evaluation"),
+    ("pipeline", "preparation", "measurement", "comparison"),
+    ("report",),
+    ("console", "verbs", "demo"),
+    ("cli",),
+)
+NEIGHBOURLY = {1, 4, 6}  # floors whose modules build on each other
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def find_imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pareft":
+            yield node.module.partition(".")[2].split(".")[0]
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[2].split(".")[0] for name in node.names if name.name.split(".")[0] == "pareft")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path):
+    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    for seen in find_imports(path):
+        assert seen, "nothing inside imports the package root"
+        allowed = seen == room or FLOOR[seen] < FLOOR[room] or (FLOOR[seen] == FLOOR[room] and FLOOR[room] in NEIGHBOURLY)
+        assert allowed, f"{room} imports {seen}, which is not below it"
+    assert len(path.read_text().splitlines()) <= 400, "a second room inside"

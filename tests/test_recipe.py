@@ -1,0 +1,89 @@
+"""What a user may ask for, and what is said when it cannot be."""
+
+import pytest
+import yaml
+
+from pareft.errors import RecipeError
+from pareft.recipe import Recipe, override, resolve, select_arm
+from pareft.recipe_file import parse_changes, read_recipe, write_yaml
+
+MINIMAL = {"base": "pareft-mini", "data": {"path": "x.csv"}}
+
+
+def test_defaults_are_the_papers():
+    recipe = resolve(MINIMAL | {"prune": {}, "adapt": {}})
+    assert recipe.prune.layers == "alternating"
+    assert (recipe.adapt.target, recipe.adapt.rank, recipe.adapt.alpha, recipe.adapt.dropout) == ("ffn", 16, 32, 0.1)
+    assert (recipe.train.epochs, recipe.train.warmup_steps, recipe.train.weight_decay) == (10, 1000, 0.01)
+    assert (recipe.evaluate.num_beams, recipe.evaluate.max_new_tokens) == (6, 128)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (MINIMAL | {"prun": {}}, r"unknown key prun\. Did you mean prune\? Known here: base, "),
+        (MINIMAL | {"train": {"epoch": 3}}, r"unknown key train\.epoch\. Did you mean train\.epochs\?"),
+        (MINIMAL | {"adapt": {"ranks": 3}}, r"unknown key adapt\.ranks\. Did you mean adapt\.rank\?"),
+        (MINIMAL | {"train": {"zzz": 3}}, r"unknown key train\.zzz\. Known here: epochs"),
+        (MINIMAL | {"adapt": {"rank": 0}}, r"adapt\.rank: .*greater than 0 .*got 0"),
+        (MINIMAL | {"adapt": {"rank": -4}}, r"adapt\.rank"),
+        (MINIMAL | {"adapt": {"target": "fnn"}}, r"adapt\.target.*'ffn'.*got 'fnn'"),
+        (MINIMAL | {"train": {"epochs": "many"}}, r"train\.epochs: .*got 'many'"),
+        (MINIMAL | {"train": 3}, r"train must be a mapping"),
+        (MINIMAL | {"prune": {"layers": "every-other"}}, r"prune\.layers.*alternating"),
+        ({"base": "x"}, r"recipe: data: Field required"),
+        (MINIMAL | {"arms": {"a": {"train.epoch": 3}}}, r"arm 'a': .*train\.epoch\. Did you mean train\.epochs"),
+        (MINIMAL | {"arms": {"a": {"adapt": {"rank": 0}}}}, r"arm 'a': .*adapt\.rank"),
+        (MINIMAL | {"arms": {"a": 3}}, r"arms\.a"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(values, message):
+    with pytest.raises(RecipeError, match=message) as caught:
+        resolve(values)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers():
+    recipe = resolve(override(MINIMAL, parse_changes(["train.learning_rate=3e-4"])))
+    assert recipe.train.learning_rate == 3e-4
+
+
+def test_changes_reach_every_depth_and_leave_the_rest():
+    values = MINIMAL | {"adapt": None, "arms": {"a": {"train.epochs": 3}}}
+    changed = override(values, parse_changes(["adapt.rank=4", "arms.a.train.epochs=5", "seed=7"]))
+    recipe = resolve(changed)
+    assert (recipe.adapt.rank, recipe.seed, select_arm(recipe, "a").train.epochs) == (4, 7, 5)
+    assert values["adapt"] is None
+    assert values["arms"] == {"a": {"train.epochs": 3}}
+
+
+def test_an_arm_is_the_recipe_with_some_lines_changed():
+    recipe = resolve(MINIMAL | {"adapt": {"rank": 4}, "arms": {"full": {"adapt": None, "train.learning_rate": 5e-5}}})
+    arm = select_arm(recipe, "full")
+    assert arm.adapt is None
+    assert arm.train.learning_rate == 5e-5
+    assert arm.arms == {}
+    with pytest.raises(RecipeError, match="no arm 'fool': the arms are full"):
+        select_arm(recipe, "fool")
+
+
+def test_recipe_to_yaml_to_recipe(values):
+    recipe = resolve(values)
+    assert resolve(yaml.safe_load(write_yaml(recipe))) == recipe
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+def test_files_that_are_no_recipe(tmp_path):
+    with pytest.raises(RecipeError, match="no recipe"):
+        read_recipe(tmp_path / "none.yaml")
+    path = tmp_path / "bad.yaml"
+    for text, message in (("a: [", "is no YAML"), ("- 1", "must be a mapping"), ("", "must be a mapping")):
+        path.write_text(text)
+        with pytest.raises(RecipeError, match=message):
+            read_recipe(path)
+
+
+@pytest.mark.parametrize("argument", ["train.epochs", "=3"])
+def test_an_override_needs_a_key_and_a_value(argument):
+    with pytest.raises(RecipeError, match="key=value"):
+        parse_changes([argument])

@@ -1,0 +1,33 @@
+"""The precision that is chosen, and the one that is refused."""
+
+import pytest
+import torch
+
+from pareft import runtime
+from pareft.errors import RecipeError
+from pareft.runtime import choose_precision
+
+
+@pytest.mark.parametrize(
+    ("cuda", "bf16", "half", "chosen"),
+    [
+        (False, True, True, "bf16"),
+        (False, False, True, "fp32"),
+        (True, True, False, "bf16"),
+        (True, False, True, "fp16"),
+        (True, False, False, "fp32"),  # T5 on a GPU without bf16: never fp16
+    ],
+)
+def test_auto(monkeypatch, cuda, bf16, half, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(runtime, "computes_bf16", lambda: bf16)
+    assert choose_precision("auto", half_precision=half) == chosen
+
+
+def test_fp16_is_refused_for_t5_and_on_a_processor(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RecipeError, match="overflows in T5"):
+        choose_precision("fp16", half_precision=False)
+    with pytest.raises(RecipeError, match="needs CUDA"):
+        choose_precision("fp16", half_precision=True)
+    assert choose_precision("fp32", half_precision=False) == "fp32"
