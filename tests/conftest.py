@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny matrices; the suite may run beside others
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers

@@ -5,13 +5,31 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from pareft.errors import PareftError
 
+
+class Verbs(typer.core.TyperGroup):
+    """The user's mistakes are one line and exit code 2; an interrupt is one line and 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb."""
+        try:
+            return super().invoke(ctx)
+        except PareftError as error:
+            print(f"pareft: {error}", file=sys.stderr)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as error:
+            print("pareft: interrupted; the same command goes on where it stopped", file=sys.stderr)
+            raise typer.Exit(130) from error
+
+
 app = typer.Typer(
+    cls=Verbs,
     name="pareft",
     help="Prune a pretrained Transformer, recover it by parameter-efficient fine-tuning, and compare quality, memory and speed.",
     no_args_is_help=True,
@@ -87,16 +105,9 @@ def plan(
 
 
 def main() -> None:
-    """The console script: the user's mistakes are one line and exit code 2."""
+    """The console script."""
     _quiet()
-    try:
-        app()
-    except PareftError as error:
-        print(f"pareft: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("pareft: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        sys.exit(130)
+    app()
 
 
 def _quiet() -> None:

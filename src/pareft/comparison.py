@@ -101,7 +101,7 @@ def _make_row(
     speed = memory = None
     if efficiency:
         arm, first = efficiency.arms[name], efficiency.arms[reference]
-        speed, memory = relative_speed(first.step_seconds, arm.step_seconds), 100 * arm.peak_bytes / first.peak_bytes
+        speed, memory = relative_speed(first.step_seconds, arm.step_seconds), 100 * (arm.peak_bytes / first.peak_bytes)
     kept, counts = _kept(record.scores, reference_scores), record.parameters
     return Row(
         arm=name,

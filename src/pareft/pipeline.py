@@ -35,7 +35,7 @@ from pareft.recipe import PruneSettings, Recipe, select_arm
 from pareft.recipe_file import read_recipe, write_yaml
 from pareft.records import Parameters, Protocol, RunRecord, explain_os_error, write_atomic
 from pareft.runtime import Precision, choose_device, choose_precision, describe_hardware, list_versions, seed_everything
-from pareft.tuning.adapters import attach, merge
+from pareft.tuning.adapters import attach, find_targets, merge
 from pareft.tuning.training import TrainingResult, train
 
 
@@ -119,6 +119,8 @@ def prepare(recipe: Recipe) -> Prepared:
     base = open_base(recipe.base, revision=recipe.revision)
     family = find_family(base.config)
     decided = _decide(base, recipe.prune)
+    if recipe.adapt:
+        find_targets(build_on_meta(base.config), recipe.adapt)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
     check_lengths(recipe.data.max_source_tokens, getattr(base.config, "max_position_embeddings", None))
     return Prepared(recipe, base, decided, load_tokenizer(base), read_splits(recipe.data, seed=recipe.seed), precision)

@@ -27,4 +27,4 @@ def interleave(steppers: Mapping[str, Callable[[int], float]], *, warmup: int, s
 
 def relative_speed(reference: list[float], arm: list[float]) -> float:
     """How many steps the arm takes in the time of one of the reference, in percent: the ratio of the medians."""
-    return 100 * median(reference) / median(arm)
+    return 100 * (median(reference) / median(arm))

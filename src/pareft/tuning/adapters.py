@@ -18,7 +18,7 @@ def attach(model: PreTrainedModel, settings: LoraSettings, *, seed: int = 0) -> 
     Raises:
         AdapterError: no module is called what `target` says.
     """
-    targets = _find_targets(model, settings)
+    targets = find_targets(model, settings)
     config = LoraConfig(
         task_type="SEQ_2_SEQ_LM",
         r=settings.rank,
@@ -36,7 +36,12 @@ def attach(model: PreTrainedModel, settings: LoraSettings, *, seed: int = 0) -> 
     return wrapped
 
 
-def _find_targets(model: PreTrainedModel, settings: LoraSettings) -> list[str]:
+def find_targets(model: PreTrainedModel, settings: LoraSettings) -> list[str]:
+    """The names of the linear layers that `target` stands for in this model, which may be on `meta`.
+
+    Raises:
+        AdapterError: no module is called what `target` says.
+    """
     linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     if isinstance(settings.target, str):
         return sorted(linear.intersection(find_family(model.config).targets(settings.target)))

@@ -1,0 +1,119 @@
+"""The arms of a recipe as one table."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from pareft import comparison as comparing
+from pareft import measurement
+from pareft.comparison import Comparison, compare, tabulate
+from pareft.errors import RunError
+from pareft.recipe import resolve, select_arm
+from pareft.records import RunRecord
+from pareft.report.figure import draw_png
+from pareft.report.table import COLUMNS, write_csv, write_markdown
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory, request):
+    """One comparison, run for real with its measurement; its folder and its recipe."""
+    bases = request.getfixturevalue("bases")
+    folder = tmp_path_factory.mktemp("compared")
+    rows = "source,target\n" + "".join(f"case {i} is here,result {i % 4}\n" for i in range(20))
+    (folder / "table.csv").write_text(rows)
+    recipe = resolve(
+        {
+            "base": str(bases["bart"]),
+            "data": {"path": str(folder / "table.csv"), "max_source_tokens": 32, "max_target_tokens": 16},
+            "prune": {},
+            "adapt": {"rank": 2, "dropout": 0.0},
+            "train": {"max_steps": 2, "batch_size": 4, "warmup_steps": 0},
+            "evaluate": {"num_beams": 2, "max_new_tokens": 6, "untouched": True},
+            "measure": {"steps": 3, "warmup_steps": 1},
+            "arms": {"full": {"prune": None, "adapt": None}, "lora+l-prun": {}},
+        }
+    )
+    return folder / "out", recipe, compare(recipe, folder / "out", title="tiny")
+
+
+def test_the_first_arm_is_100_percent(compared):
+    _, _, result = compared
+    assert [row.arm for row in result.rows] == ["untouched", "full", "lora+l-prun"]
+    full, pruned = result.row("full"), result.row("lora+l-prun")
+    assert (full.speed_percent, full.memory_percent, full.trainable_percent, full.layers_dropped_ratio) == (100, 100, 100, 0)
+    assert pruned.layers_dropped_ratio == pytest.approx(3 / 14)
+    assert pruned.trainable < full.trainable
+    assert result.row("untouched").speed_percent is None
+
+
+def test_steps_are_measured_by_a_process_per_arm(compared):
+    out, recipe, result = compared
+    record = result.efficiency
+    assert list(record.arms) == ["full", "lora+l-prun"]
+    for name, arm in record.arms.items():
+        assert len(arm.step_seconds) == recipe.measure.steps
+        assert arm.peak_bytes > 0
+        assert arm.trainable == result.row(name).trainable
+    assert "1 rounds uncounted, then 3 counted" in record.method
+    assert (out / "efficiency.json").is_file()
+
+
+def test_everything_finished_is_read_again(compared, monkeypatch):
+    out, recipe, result = compared
+    monkeypatch.setattr(comparing, "measure", lambda *_, **__: pytest.fail("measured again"))
+    monkeypatch.setattr("pareft.pipeline.build_model", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(comparing, "evaluate", lambda *_, **__: pytest.fail("evaluated again"))
+    assert compare(recipe, out, title="tiny") == result
+    assert Comparison.model_validate_json((out / "comparison.json").read_text()) == result
+
+
+def test_runs_of_different_protocols_are_not_compared(compared):
+    out, _, _ = compared
+    records = {arm: RunRecord.from_json((out / arm / "record.json").read_text()) for arm in ("full", "lora+l-prun")}
+    other = records["full"].model_copy(update={"protocol": records["full"].protocol.model_copy(update={"num_beams": 6})})
+    with pytest.raises(RunError, match="protocols differ in num_beams"):
+        comparing._check_protocols(records | {"full": other})
+
+
+def test_the_reports_hold_the_same_numbers(compared):
+    _, _, result = compared
+    table = list(csv.reader(io.StringIO(write_csv(result))))
+    assert tuple(table[0]) == COLUMNS
+    assert [row[0] for row in table[1:]] == ["untouched", "full", "lora+l-prun"]
+    markdown = write_markdown(result)
+    for row in result.rows:
+        assert f"{row.scores['rouge1']:.2f}" in markdown
+    assert f"{result.row('full').trainable:,}" in markdown
+    assert result.efficiency.method in markdown
+    assert draw_png(result).startswith(b"\x89PNG")
+
+
+def test_without_a_measurement_the_columns_are_empty(compared):
+    out, _, _ = compared
+    records = {arm: RunRecord.from_json((out / arm / "record.json").read_text()) for arm in ("full", "lora+l-prun")}
+    result = tabulate(records, None, title="tiny")
+    assert [row.speed_percent for row in result.rows] == [None, None]
+    assert "| full | – |" in write_markdown(result)
+    assert draw_png(result).startswith(b"\x89PNG")
+
+
+def test_no_arms_is_an_error(compared, tmp_path):
+    _, recipe, _ = compared
+    with pytest.raises(RunError, match="no arms to compare"):
+        compare(recipe.model_copy(update={"arms": {}}), tmp_path, title="none")
+
+
+def test_a_worker_that_fails_says_why(compared):
+    _, recipe, _ = compared
+    broken = select_arm(recipe, "full").model_copy(update={"base": "/no/such/folder"})
+    with pytest.raises(RunError, match=r"measuring arm 'full' failed: .*no model folder /no/such/folder.* measure=null"):
+        measurement.measure({"full": broken}, recipe.measure)
+
+
+def test_predictions_are_beside_every_arm(compared):
+    out, _, _ = compared
+    for arm in ("untouched", "full", "lora+l-prun"):
+        rows = [json.loads(line) for line in (out / arm / "predictions.jsonl").read_text().splitlines()]
+        assert [set(row) >= {"id", "prediction", "reference", "rouge1"} for row in rows] == [True, True]
