@@ -69,6 +69,12 @@ def test_a_full_run_leaves_a_stock_checkpoint(recipe, tmp_path):
     assert record.parameters.trainable == record.parameters.total == record.parameters.base
 
 
+def test_the_last_step_is_evaluated(recipe, tmp_path):
+    train = recipe.train.model_copy(update={"max_steps": 5, "evaluate_every": 0.75})  # every 3 steps
+    record = pareft.run(recipe.model_copy(update={"train": train}), out=tmp_path / "run")
+    assert [entry["step"] for entry in record.history if "eval_rouge1" in entry] == [3, 5]
+
+
 def test_training_learns(recipe, tmp_path):
     train = recipe.train.model_copy(update={"max_steps": 60, "evaluate_every": 5.0})
     record = pareft.run(recipe.model_copy(update={"train": train, "prune": None, "adapt": None}), out=tmp_path / "run")

@@ -19,7 +19,10 @@ class Settings(BaseModel):
 
 
 class DataSettings(Settings):
-    """Where examples come from. `path`: a prepared folder, a CSV, JSONL or Parquet file, or a Hub data set; or a file per split."""
+    """Where examples come from. `path`: a prepared folder, a CSV, TSV, JSONL or Parquet file, or a data set on the Hub.
+
+    Or a file per split in `train`, `validation` and `test`; `path` is then the folder they are in.
+    """
 
     path: str | None = None
     train: str | None = None

@@ -36,6 +36,8 @@ def test_a_file_per_split_and_a_limit(tmp_path):
     for name, start in (("train", 0), ("validation", 12), ("test", 16)):
         paths[name] = str(tmp_path / f"{name}.csv")
         ROWS[start : start + 4].write_csv(paths[name])
+    names = {name: f"{name}.csv" for name in paths}
+    assert read_splits(settings(tmp_path, **names), seed=42)["test"].height == 4
     splits = read_splits(settings(**paths, limit={"test": 3}), seed=42)
     assert splits["test"]["source"].to_list() == ["d 16", "d 17", "d 18"]
     with pytest.raises(DataError, match="no test split; name the files in data"):
@@ -69,10 +71,10 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, name, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_no_data_two_data_and_a_folder_that_is_none(tmp_path):
+def test_no_data_and_folders_that_are_none(tmp_path):
     with pytest.raises(DataError, match="no data: give data"):
         read_splits(settings(), seed=42)
-    with pytest.raises(DataError, match="both given"):
+    with pytest.raises(DataError, match=r"is no folder; where data\.train names a file"):
         read_splits(settings("x.csv", train="y.csv"), seed=42)
     with pytest.raises(DataError, match="no prepared data set: no train"):
         read_splits(settings(tmp_path), seed=42)

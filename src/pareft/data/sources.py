@@ -42,10 +42,11 @@ def read_splits(settings: DataSettings, *, seed: int) -> dict[str, pl.DataFrame]
 
 def _read_tables(settings: DataSettings) -> dict[str, tuple[pl.DataFrame, str]]:
     files = {name: getattr(settings, name) for name in SPLIT_NAMES if getattr(settings, name)}
-    if files and settings.path:
-        raise DataError("data.path and data.train are both given; name one table, or a file per split")
     if files:
-        return {name: (_read_file(Path(file)), file) for name, file in files.items()}
+        folder = Path(settings.path or ".")
+        if not folder.is_dir():
+            raise DataError(f"data.path {folder} is no folder; where data.train names a file, it is the folder the files are in")
+        return {name: (_read_file(folder / file), str(folder / file)) for name, file in files.items()}
     if not settings.path:
         raise DataError("no data: give data.path, or data.train, data.validation and data.test")
     path = Path(settings.path)

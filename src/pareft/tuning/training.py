@@ -46,13 +46,15 @@ class TrainingResult:
 
 
 class _Report(TrainerCallback):
-    """Pass step, total steps and what is logged on to the caller."""
+    """Pass step, total steps and what is logged on to the caller; have the last step evaluated, wherever it falls."""
 
     def __init__(self, on_progress: OnProgress) -> None:
         self.on_progress = on_progress
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         self.on_progress(state.global_step, state.max_steps, {})
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = True
 
     def on_log(
         self,

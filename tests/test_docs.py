@@ -1,0 +1,76 @@
+"""What the documents say is what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from pareft.recipe import Recipe, resolve
+from pareft.recipe_file import read_recipe
+
+ROOT = Path(__file__).parents[1]
+
+
+def list_keys(model, prefix=""):
+    for name, field in model.model_fields.items():
+        inner = [part for part in getattr(field.annotation, "__args__", (field.annotation,)) if isinstance(part, type)]
+        nested = next((part for part in inner if issubclass(part, BaseModel)), None)
+        if nested:
+            yield from list_keys(nested, f"{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def read_table():
+    """Key → documented default."""
+    documented = {}
+    for line in (ROOT / "docs/recipes.md").read_text().splitlines():
+        if line.startswith("| `"):
+            keys, defaults = (re.findall(r"`([^`]*)`", cell) for cell in line.split("|")[1:3])
+            defaults = defaults or [line.split("|")[2].strip()] * len(keys)
+            documented |= dict(zip(keys, defaults * len(keys) if len(defaults) == 1 else defaults, strict=False))
+    return documented
+
+
+def test_every_key_of_a_recipe_is_documented_with_its_default():
+    documented = read_table()
+    keys = dict(list_keys(Recipe))
+    assert set(documented) == set(keys)
+    for key, field in keys.items():
+        said = documented[key]
+        if said == "required":
+            assert field.is_required()
+        elif said != "empty":
+            assert yaml.safe_load(said) == field.default, key
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*.yaml")), ids=lambda path: path.name)
+def test_recipes_resolve_and_say_what_they_cost(path):
+    recipe = read_recipe(path)
+    assert recipe.arms
+    head = path.read_text().split("base:")[0]
+    for word in ("command", "hardware", "time", "expected"):
+        assert word in head, word
+
+
+def test_the_readmes_tree_is_the_tree():
+    readme = (ROOT / "README.md").read_text()
+    for path in (ROOT / "src/pareft").rglob("*.py"):
+        if path.name not in ("__init__.py", "__main__.py") and path.parent.name != "synthetic":
+            assert path.name in readme, path
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda path: path.name)
+def test_yaml_in_the_documents_is_valid(path):
+    for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.S):
+        for part in [block] if "base:" in block else block.strip().splitlines():
+            values = yaml.safe_load(part)
+            resolve({"base": "x", "data": {"path": "y"}} | values)
