@@ -45,13 +45,19 @@ def test_the_committed_measurement_says_how_it_was_made():
 
 def test_the_demo_from_notes_to_table_in_small(tmp_path, monkeypatch, capsys):
     """The demo itself, with fewer notes and steps than it takes to learn."""
-    small = {"train.max_steps": 2, "train.evaluate_examples": 4, "data.limit": {"test": 4}, "measure.steps": 1, "evaluate.num_beams": 1}
+    small = {
+        "train.max_steps": 2,
+        "train.evaluate_examples": 4,
+        "data.limit": {"test": 4},
+        "measure.steps": 1,
+        "evaluate.num_beams": 1,
+    }
     monkeypatch.setattr(demo, "NOTES", 60)
     monkeypatch.setattr(demo, "read_recipe", lambda path, changes: read_recipe(path, changes | small))
     monkeypatch.setattr(demo, "Console", lambda: Console(width=100))
     demo.run_demo(tmp_path / "out")
     said = capsys.readouterr().out
-    for word in ("lora+l-prun", "Reference", "BART-large", "comparison.png", "Quality"):
+    for word in ("lora+l-prun", "reference", "BART-large", "comparison.png", "Quality"):
         assert word in said
     rows = json.loads((tmp_path / "out/runs/comparison.json").read_text())["rows"]
     assert [row["arm"] for row in rows] == ["untouched", "full", "l-prun", "lora", "lora+l-prun"]

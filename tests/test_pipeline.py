@@ -142,9 +142,15 @@ def test_a_folder_with_other_things_is_refused(recipe, tmp_path):
         {"base": "nobody/nothing"},
         {"prune": {"layers": {"encoder": [99]}}},
         {"adapt": {"target": ["no_such_module"]}},
+        {"base": "PICKLED"},
     ],
 )
 def test_a_mistake_leaves_nothing_behind(values, change, tmp_path):
+    pickled = tmp_path / "pickled"
+    shutil.copytree(values["base"], pickled)
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    if change.get("base") == "PICKLED":
+        change = {"base": str(pickled)}
     recipe = resolve(values | {"arms": {}} | change)
     with pytest.raises(PareftError):
         pareft.run(recipe, out=tmp_path / "run")

@@ -58,13 +58,15 @@ def write_notes(count: int, *, seed: int) -> str:
 
 
 def _show_examples(folder: Path, arms: list[str]) -> Table:
-    """The first test examples, reference beside what every arm wrote."""
+    """The first test examples in columns: the reference, and below it what every arm wrote."""
     written = {arm: _read_lines(folder / arm / "predictions.jsonl") for arm in arms}
     table = Table(title="Three test examples", show_lines=True, title_style="bold")
-    for name in ("Reference", *arms):
-        table.add_column(name, overflow="fold", ratio=1)
+    table.add_column("", no_wrap=True)
     for index in range(SHOWN):
-        table.add_row(written[arms[0]][index]["reference"], *(written[arm][index]["prediction"] for arm in arms))
+        table.add_column(written[arms[0]][index]["id"], ratio=1)
+    table.add_row("reference", *(row["reference"] for row in written[arms[0]][:SHOWN]), style="bold")
+    for arm in arms:
+        table.add_row(arm, *(row["prediction"] for row in written[arm][:SHOWN]))
     return table
 
 

@@ -24,7 +24,7 @@ from pareft.data.sources import read_splits
 from pareft.errors import RunError
 from pareft.evaluation.generation import generate
 from pareft.evaluation.metrics import METRICS, SENTENCE_SPLITTING
-from pareft.models.checkpoint import Base, load_tokenizer, open_base
+from pareft.models.checkpoint import Base, list_tensors, load_tokenizer, open_base
 from pareft.models.families import find_family
 from pareft.models.loading import load
 from pareft.models.plan import PruningPlan
@@ -121,6 +121,7 @@ def prepare(recipe: Recipe) -> Prepared:
     decided = _decide(base, recipe.prune)
     if recipe.adapt:
         find_targets(build_on_meta(base.config), recipe.adapt)
+    list_tensors(base)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
     check_lengths(recipe.data.max_source_tokens, getattr(base.config, "max_position_embeddings", None))
     return Prepared(recipe, base, decided, load_tokenizer(base), read_splits(recipe.data, seed=recipe.seed), precision)

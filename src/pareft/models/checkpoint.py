@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.safetensors_conversion import auto_conversion
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
 from pareft.errors import ModelError
@@ -57,9 +58,22 @@ def load_generation_config(base: Base) -> GenerationConfig:
 def list_tensors(base: Base) -> dict[str, Path]:
     """Every tensor's name and the safetensors file that holds it.
 
+    A Hub model that has only pickled weights, as `facebook/bart-large` does, is read from the Hub's own conversion of it, a pull
+    request by its conversion bot; nothing pickled is ever opened.
+
     Raises:
         ModelError: the base has no safetensors weights.
     """
+    tensors = _list_own_tensors(base) or _list_own_tensors(_find_conversion(base))
+    if tensors:
+        return tensors
+    raise ModelError(
+        f"{base.name} has no {SAFE_WEIGHTS_NAME}: pareft reads safetensors only, nothing is executed from a checkpoint. "
+        "Convert it once with transformers (from_pretrained, then save_pretrained) or name a revision that has it."
+    )
+
+
+def _list_own_tensors(base: Base) -> dict[str, Path]:
     if index := _find_file(base, SAFE_WEIGHTS_INDEX_NAME):
         shards: Mapping[str, str] = json.loads(index.read_text())["weight_map"]
         paths = {shard: _find_file(base, shard) for shard in sorted(set(shards.values()))}
@@ -69,10 +83,22 @@ def list_tensors(base: Base) -> dict[str, Path]:
     if single := _find_file(base, SAFE_WEIGHTS_NAME):
         with _explained(base.name), safe_open(single, framework="pt") as file:
             return dict.fromkeys(file.keys(), single)
-    raise ModelError(
-        f"{base.name} has no {SAFE_WEIGHTS_NAME}: pareft reads safetensors only, nothing is executed from a checkpoint. "
-        "Convert it once with transformers (from_pretrained, then save_pretrained) or name a revision that has it."
-    )
+    return {}
+
+
+def _find_conversion(base: Base) -> Base:
+    """The base at the revision of the Hub's conversion to safetensors; the base itself where there can be none."""
+    if Path(base.place).is_dir() or base.revision:
+        return base
+    try:
+        _, revision, _ = auto_conversion(base.place)
+    except Exception as error:  # the Hub's client raises anything from OSError to its HTTP library's own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{base.name} has no safetensors weights, and the Hub's conversion of them cannot be read: {reason}. "
+            "Check the network, or name a revision that has them."
+        ) from error
+    return replace(base, revision=revision)
 
 
 def read_tensors(tensors: Mapping[str, Path], names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
