@@ -69,6 +69,20 @@ def test_everything_finished_is_read_again(compared, monkeypatch):
     assert Comparison.model_validate_json((out / "comparison.json").read_text()) == result
 
 
+def test_a_longer_measurement_is_taken_without_training_again(compared, monkeypatch):
+    out, recipe, result = compared
+    asked = []
+
+    def measure(arms, settings, **_):
+        asked.append(settings.steps)
+        return result.efficiency
+
+    monkeypatch.setattr(comparing, "measure", measure)
+    monkeypatch.setattr("pareft.pipeline.build_model", lambda *_: pytest.fail("trained again"))
+    compare(recipe.model_copy(update={"measure": recipe.measure.model_copy(update={"steps": 5})}), out, title="tiny")
+    assert asked == [5]
+
+
 def test_runs_of_different_protocols_are_not_compared(compared):
     out, _, _ = compared
     records = {arm: RunRecord.from_json((out / arm / "record.json").read_text()) for arm in ("full", "lora+l-prun")}

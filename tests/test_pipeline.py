@@ -163,6 +163,15 @@ def test_more_tokens_than_the_base_has_positions_is_refused(recipe, tmp_path):
         pareft.run(recipe.model_copy(update={"data": data}), out=tmp_path / "run", arm="full")
 
 
+def test_too_little_memory_is_one_line(recipe, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(pipeline, "build_model", full)
+    with pytest.raises(RunError, match=r"full does not fit .* lower train\.batch_size"):
+        pareft.run(recipe, out=tmp_path / "run", arm="full")
+
+
 def test_a_full_disk_while_saving_is_one_line(recipe, tmp_path, monkeypatch):
     import errno
 

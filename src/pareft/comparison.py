@@ -139,12 +139,13 @@ def _check_protocols(records: dict[str, RunRecord]) -> None:
 
 def _measure_once(arms: dict[str, Recipe], recipe: Recipe, out: Path, progress: Progress) -> EfficiencyRecord:
     """Measure, or read the measurement of these very arms."""
+    assert recipe.measure
     stored = out / "efficiency.json"
     if stored.is_file():
         record = EfficiencyRecord.model_validate_json(stored.read_text(encoding="utf-8"))
-        if list(record.arms) == list(arms):
+        counted = {len(arm.step_seconds) for arm in record.arms.values()}
+        if list(record.arms) == list(arms) and counted == {recipe.measure.steps}:
             return record
-    assert recipe.measure
     record = measure(arms, recipe.measure, progress=progress)
     write_atomic(stored, record.to_json())
     return record

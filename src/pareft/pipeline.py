@@ -36,7 +36,9 @@ from pareft.recipe_file import read_recipe, write_yaml
 from pareft.records import Parameters, Protocol, RunRecord, explain_os_error, write_atomic
 from pareft.runtime import Precision, choose_device, choose_precision, describe_hardware, list_versions, seed_everything
 from pareft.tuning.adapters import attach, find_targets, merge
-from pareft.tuning.training import TrainingResult, train
+from pareft.tuning.training import Task, TrainingResult, make_arguments, train
+
+BESIDE_THE_RUN = ("measure", "evaluate.untouched")  # keys that change what `compare` does around a run, and not the run
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ def run(
         record = _run_stages(prepared, folder, arm, progress)
     except OSError as error:
         raise RunError(explain_os_error(error, folder)) from error
+    except torch.OutOfMemoryError as error:
+        raise RunError(
+            f"{arm or 'the run'} does not fit into the accelerator's memory; lower train.batch_size, raise train.accumulation, "
+            "or shorten data.max_source_tokens"
+        ) from error
     except (SafetensorError, RuntimeError) as error:
         if "No space left" in str(error) or "os error 28" in str(error):
             raise RunError(f"no space left on the disk of {folder}; free some, or give another folder with --out") from error
@@ -97,7 +104,8 @@ def check_folder(folder: Path, recipe: Recipe) -> None:
             raise RunError(f"{folder} is not empty and is no run folder; give another with --out")
         return
     there, here = flatten(read_recipe(written).model_dump(mode="json")), flatten(recipe.model_dump(mode="json"))
-    if changed := [key for key in sorted(there | here) if there.get(key) != here.get(key)]:
+    changed = [key for key in sorted(there | here) if there.get(key) != here.get(key) and not key.startswith(BESIDE_THE_RUN)]
+    if changed:
         key = changed[0]
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise RunError(
@@ -204,19 +212,18 @@ def _train(
 ) -> TrainingResult:
     recipe = prepared.recipe
     progress.start(_label(arm, "train"), None)
-    return train(
-        model,
-        prepared.tokenizer,
-        examples=encode_split(prepared, "train"),
-        validation=encode_split(prepared, "validation", limit=recipe.train.evaluate_examples),
-        settings=recipe.train,
-        evaluation=recipe.evaluate,
+    examples = encode_split(prepared, "train")
+    arguments = make_arguments(
+        recipe.train,
+        recipe.evaluate,
+        examples=len(examples),
         precision=prepared.precision,
         seed=recipe.seed,
         folder=folder / "checkpoints",
-        score=lambda predictions, references: METRICS["rouge"](predictions, references).mean,
-        on_progress=progress.advance,
     )
+    validation = encode_split(prepared, "validation", limit=recipe.train.evaluate_examples)
+    task = Task(examples, validation, prepared.tokenizer, score=lambda texts, references: METRICS["rouge"](texts, references).mean)
+    return train(model, task, arguments, recipe.evaluate, patience=recipe.train.patience, on_progress=progress.advance)
 
 
 def _save_artefact(model: PreTrainedModel | PeftModel, prepared: Prepared, folder: Path) -> None:

@@ -36,6 +36,19 @@ OnProgress = Callable[[int, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
+class Task:
+    """What is learnt: encoded examples, the validation examples of in-training evaluation, and how their predictions are scored.
+
+    `score` turns predictions and references into metrics, among them `rouge1`, by which the best checkpoint is chosen.
+    """
+
+    examples: Dataset
+    validation: Dataset
+    tokenizer: PreTrainedTokenizerBase
+    score: Score
+
+
+@dataclass(frozen=True)
 class TrainingResult:
     """What training did: steps taken, the best checkpoint's step, wall time with evaluations, and everything that was logged."""
 
@@ -78,36 +91,31 @@ class _AutocastGeneration(Seq2SeqTrainer):
 
 def train(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    examples: Dataset,
-    validation: Dataset,
-    settings: TrainSettings,
+    task: Task,
+    arguments: Seq2SeqTrainingArguments,
     evaluation: EvaluateSettings,
-    precision: Precision,
-    seed: int,
-    folder: Path,
-    score: Score,
+    *,
+    patience: int,
     on_progress: OnProgress,
 ) -> TrainingResult:
-    """Train in place, from the last checkpoint in `folder` if there is one, and leave the best checkpoint's weights in the model.
+    """Train in place, from the last checkpoint in the output folder if there is one; the model ends with the best one's weights.
 
-    `score` turns predictions and references into metrics, among them `rouge1`, by which the best checkpoint is chosen.
+    `arguments` are those of `make_arguments`; training ends early after `patience` evaluations without a better ROUGE-1.
     """
     started = time.perf_counter()
     with _lent(model, evaluation):
         trainer = _AutocastGeneration(
             model=model,
-            args=make_arguments(settings, evaluation, examples=len(examples), precision=precision, seed=seed, folder=folder),
-            train_dataset=examples,
-            eval_dataset=validation,
-            processing_class=tokenizer,
-            data_collator=DataCollatorForSeq2Seq(tokenizer, model, pad_to_multiple_of=8),
-            compute_metrics=_score_tokens(tokenizer, score),
-            callbacks=[EarlyStoppingCallback(settings.patience), _Report(on_progress)],
+            args=arguments,
+            train_dataset=task.examples,
+            eval_dataset=task.validation,
+            processing_class=task.tokenizer,
+            data_collator=DataCollatorForSeq2Seq(task.tokenizer, model, pad_to_multiple_of=8),
+            compute_metrics=_score_tokens(task.tokenizer, task.score),
+            callbacks=[EarlyStoppingCallback(patience), _Report(on_progress)],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=find_checkpoint(folder))
+        trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))
     best = trainer.state.best_model_checkpoint
     return TrainingResult(
         steps=trainer.state.global_step,
