@@ -178,7 +178,7 @@ def test_a_full_disk_while_saving_is_one_line(recipe, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pipeline, "_save_artefact", full)
+    monkeypatch.setattr(pipeline, "save_artefact", full)
     with pytest.raises(RunError, match="no space left on the disk"):
         pareft.run(recipe, out=tmp_path / "run", arm="full")
     assert not (tmp_path / "run" / "record.json").exists()

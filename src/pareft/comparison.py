@@ -8,11 +8,12 @@ from pareft.errors import RunError
 from pareft.evaluation.efficiency import relative_speed
 from pareft.measurement import measure
 from pareft.models.loading import load
-from pareft.pipeline import check_folder, describe_protocol, evaluate, prepare, run
+from pareft.pipeline import describe_protocol, evaluate, prepare, run
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, select_arm
 from pareft.recipe_file import write_yaml
 from pareft.records import EfficiencyRecord, Record, RunRecord, write_atomic
+from pareft.run_folder import check_folder
 from pareft.runtime import choose_device
 
 QUALITY = ("rouge1", "rouge2", "rougeL")

@@ -34,11 +34,10 @@ from pareft.pruning import plan
 from pareft.recipe import PruneSettings, Recipe, select_arm
 from pareft.recipe_file import read_recipe, write_yaml
 from pareft.records import Parameters, Protocol, RunRecord, explain_os_error, write_atomic
+from pareft.run_folder import check_folder, save_artefact
 from pareft.runtime import Precision, choose_device, choose_precision, describe_hardware, list_versions, seed_everything
 from pareft.tuning.adapters import attach, find_targets, merge
 from pareft.tuning.training import Task, TrainingResult, make_arguments, train
-
-BESIDE_THE_RUN = ("measure", "evaluate.untouched")  # keys that change what `compare` does around a run, and not the run
 
 
 @dataclass(frozen=True)
@@ -96,32 +95,6 @@ def run(
     return record
 
 
-def check_folder(folder: Path, recipe: Recipe) -> None:
-    """Raise `RunError` if the folder is another recipe's, or holds something that is no run."""
-    written = folder / "recipe.yaml"
-    if not written.is_file():
-        if folder.is_dir() and any(folder.iterdir()):
-            raise RunError(f"{folder} is not empty and is no run folder; give another with --out")
-        return
-    there, here = flatten(read_recipe(written).model_dump(mode="json")), flatten(recipe.model_dump(mode="json"))
-    changed = [key for key in sorted(there | here) if there.get(key) != here.get(key) and not key.startswith(BESIDE_THE_RUN)]
-    if changed:
-        key = changed[0]
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        raise RunError(
-            f"{folder} holds a run of another recipe ({key}: {there.get(key)!r} there, {here.get(key)!r} asked{more}); "
-            "give another folder with --out"
-        )
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
-
-
 def prepare(recipe: Recipe) -> Prepared:
     """Check everything a user can get wrong before anything is written or loaded."""
     base = open_base(recipe.base, revision=recipe.revision)
@@ -174,7 +147,7 @@ def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Pro
     model = build_model(prepared)
     counted = count_parameters(model)
     trained = _train(prepared, model, folder, arm, progress)
-    _save_artefact(model, prepared, folder)
+    save_artefact(model, prepared.plan, recipe.adapt, prepared.tokenizer, folder)
     started = time.perf_counter()
     merged = merge(model) if isinstance(model, PeftModel) else model
     scores = evaluate(prepared, merged, folder / "predictions.jsonl", progress, label=_label(arm, "evaluate"))
@@ -224,51 +197,6 @@ def _train(
     validation = encode_split(prepared, "validation", limit=recipe.train.evaluate_examples)
     task = Task(examples, validation, prepared.tokenizer, score=lambda texts, references: METRICS["rouge"](texts, references).mean)
     return train(model, task, arguments, recipe.evaluate, patience=recipe.train.patience, on_progress=progress.advance)
-
-
-def _save_artefact(model: PreTrainedModel | PeftModel, prepared: Prepared, folder: Path) -> None:
-    """The adapter, or the weights with the tokenizer as a stock checkpoint; in a temporary folder first, so it is whole or not
-    there.
-    """
-    name = "adapter" if isinstance(model, PeftModel) else "weights"
-    temporary = folder / f".{name}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    if isinstance(model, PeftModel):
-        model.peft_config["default"].base_model_name_or_path = prepared.base.name
-        model.save_pretrained(temporary, save_embedding_layers=False)
-        write_atomic(temporary / "README.md", _describe_adapter(prepared))  # peft's own is an empty form
-    else:
-        model.save_pretrained(temporary)
-        prepared.tokenizer.save_pretrained(temporary)
-    shutil.rmtree(folder / name, ignore_errors=True)
-    temporary.rename(folder / name)
-
-
-def _describe_adapter(prepared: Prepared) -> str:
-    decided, settings = prepared.plan, prepared.recipe.adapt
-    assert settings
-    kept = ", ".join(f"{len(kept)} of {decided.depths[stack]} {stack} layers" for stack, kept in decided.layers.items())
-    return f"""---
-base_model: {decided.base}
-library_name: peft
-tags: [lora, pareft]
----
-
-# LoRA adapter for {decided.base}, pruned
-
-It fits one model only: {decided.base} with {kept}, plan {decided.fingerprint} (`plan.json`, in the folder above).
-
-```python
-import pareft
-from peft import PeftModel
-
-plan = pareft.PruningPlan.from_json(open("plan.json").read())
-model = PeftModel.from_pretrained(pareft.load("{decided.base}", plan), "adapter")
-```
-
-Rank {settings.rank}, alpha {settings.alpha:g}, target {settings.target}, bias {settings.bias}.
-How it was trained is in `recipe.yaml`, how well it does in `record.json`.
-"""
 
 
 def evaluate(
