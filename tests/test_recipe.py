@@ -35,6 +35,13 @@ def test_defaults_are_the_papers():
         (MINIMAL | {"arms": {"a": {"train.epoch": 3}}}, r"arm 'a': .*train\.epoch\. Did you mean train\.epochs"),
         (MINIMAL | {"arms": {"a": {"adapt": {"rank": 0}}}}, r"arm 'a': .*adapt\.rank"),
         (MINIMAL | {"arms": {"a": 3}}, r"arms\.a"),
+        (MINIMAL | {"arms": {"../a": {}}}, r"'\.\./a' cannot be an arm's name"),
+        (MINIMAL | {"arms": {"untouched": {}}}, r"cannot be an arm's name"),
+        (MINIMAL | {"prune": {"layers": {"encoder": [0, "x"]}}}, r"prune\.layers\.encoder\.1: .*integer.*got 'x'"),
+        (MINIMAL | {"adapt": {"target": []}}, r"adapt\.target: .*at least 1 item"),
+        (MINIMAL | {"evaluate": {"metrics": []}}, r"evaluate\.metrics: .*at least 1 item"),
+        (MINIMAL | {"seed": -1}, r"seed: .*greater than or equal to 0"),
+        (MINIMAL | {"train": {"epochs": float("inf")}}, r"train\.epochs: .*finite"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(values, message):
@@ -55,6 +62,22 @@ def test_changes_reach_every_depth_and_leave_the_rest():
     assert (recipe.adapt.rank, recipe.seed, select_arm(recipe, "a").train.epochs) == (4, 7, 5)
     assert values["adapt"] is None
     assert values["arms"] == {"a": {"train.epochs": 3}}
+
+
+def test_a_nested_part_changes_only_the_lines_it_names():
+    base = MINIMAL | {"train": {"epochs": 1, "batch_size": 2}, "prune": {"layers": {"encoder": [0], "decoder": [0]}}}
+    arms = {"a": {"train": {"learning_rate": 5e-5}}, "b": {"prune": {"layers": {"encoder": [1]}}}, "c": {"prune": None}}
+    recipe = resolve(base | {"arms": arms})
+    arm = select_arm(recipe, "a")
+    assert (arm.train.epochs, arm.train.batch_size, arm.train.learning_rate) == (1, 2, 5e-5)
+    assert select_arm(recipe, "b").prune.layers == {"encoder": [1]}
+    assert select_arm(recipe, "c").prune is None
+
+
+def test_a_line_of_an_arm_that_is_not_there_is_an_error():
+    with pytest.raises(RecipeError, match=r"no arm 'ful' to change\. Did you mean full\?"):
+        override(MINIMAL | {"arms": {"full": {}}}, {"arms.ful.train.epochs": 3})
+    assert override(MINIMAL, {"arms.full": {"adapt": None}})["arms"] == {"full": {"adapt": None}}
 
 
 def test_an_arm_is_the_recipe_with_some_lines_changed():

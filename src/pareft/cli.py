@@ -97,11 +97,12 @@ def plan(
     base: Annotated[str, typer.Argument(help="pareft-mini, a folder, or a name on the Hub.")],
     encoder: Annotated[str | None, typer.Option(help="The encoder layers to keep, as 0,1,2,4.", show_default=False)] = None,
     decoder: Annotated[str | None, typer.Option(help="The decoder layers to keep.", show_default=False)] = None,
+    revision: Annotated[str | None, typer.Option(help="The Hub revision of the base.", show_default=False)] = None,
 ) -> None:
     """Print a pruning plan as JSON: the paper's alternating rule, or the layers you name."""
     from pareft.verbs import print_plan
 
-    print_plan(base, encoder=encoder, decoder=decoder)
+    print_plan(base, encoder=encoder, decoder=decoder, revision=revision)
 
 
 def main() -> None:

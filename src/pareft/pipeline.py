@@ -29,15 +29,18 @@ from pareft.models.families import find_family
 from pareft.models.loading import load
 from pareft.models.plan import PruningPlan
 from pareft.models.structure import build_on_meta, count_parameters
+from pareft.models.surgery import prune_config
 from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
-from pareft.recipe import PruneSettings, Recipe, select_arm
+from pareft.recipe import PruneSettings, Recipe, override, resolve, select_arm
 from pareft.recipe_file import read_recipe, write_yaml
 from pareft.records import Parameters, Protocol, RunRecord, explain_os_error, write_atomic
 from pareft.run_folder import check_folder, save_artefact
 from pareft.runtime import Precision, choose_device, choose_precision, describe_hardware, list_versions, seed_everything
 from pareft.tuning.adapters import attach, find_targets, merge
 from pareft.tuning.training import Task, TrainingResult, make_arguments, train
+
+DISK_FULL = ("No space left", "os error 28", "inline_container", "PytorchStreamWriter")  # as safetensors and torch.save say it
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ def run(
     if not isinstance(recipe, Recipe):
         out = out or Path("runs") / Path(recipe).stem / (arm or "run")
         recipe = read_recipe(Path(recipe), changes)
+    elif changes:
+        recipe = resolve(override(recipe.model_dump(), changes))
     chosen = select_arm(recipe, arm) if arm else recipe.model_copy(update={"arms": {}})
     folder = Path(out or Path("runs") / (arm or "run"))
     finished = folder / "record.json"
@@ -87,7 +92,7 @@ def run(
             "or shorten data.max_source_tokens"
         ) from error
     except (SafetensorError, RuntimeError) as error:
-        if "No space left" in str(error) or "os error 28" in str(error):
+        if any(sign in str(error) for sign in DISK_FULL):
             raise RunError(f"no space left on the disk of {folder}; free some, or give another folder with --out") from error
         raise
     write_atomic(finished, record.to_json())
@@ -101,10 +106,15 @@ def prepare(recipe: Recipe) -> Prepared:
     family = find_family(base.config)
     decided = _decide(base, recipe.prune)
     if recipe.adapt:
-        find_targets(build_on_meta(base.config), recipe.adapt)
+        find_targets(build_on_meta(prune_config(base.config, decided)), recipe.adapt)
     list_tensors(base)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
-    check_lengths(recipe.data.max_source_tokens, getattr(base.config, "max_position_embeddings", None))
+    lengths = {
+        "data.max_source_tokens": recipe.data.max_source_tokens,
+        "data.max_target_tokens": recipe.data.max_target_tokens,
+        "evaluate.max_new_tokens": recipe.evaluate.max_new_tokens,
+    }
+    check_lengths(lengths, getattr(base.config, "max_position_embeddings", None))
     return Prepared(recipe, base, decided, load_tokenizer(base), read_splits(recipe.data, seed=recipe.seed), precision)
 
 

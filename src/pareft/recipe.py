@@ -1,21 +1,24 @@
 """What a user may ask for: strict, typed, frozen, with every default in this one place. No files and no torch in here."""
 
 import difflib
+import re
 import types
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic_core import ErrorDetails
 
 from pareft.errors import RecipeError
 
-SPLITS = ("train", "validation", "test")
+PARTS = ("data", "prune", "adapt", "train", "evaluate", "measure")
+ARM_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+ -]*"
 
 
 class Settings(BaseModel):
     """Common to all parts of a recipe: unknown keys are errors, nothing changes after it was read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 class DataSettings(Settings):
@@ -46,7 +49,7 @@ class LoraSettings(Settings):
     """LoRA as in arXiv 2305.08285: scale alpha / rank; `bias: wrapped` also trains the existing bias of every wrapped layer."""
 
     method: Literal["lora"] = "lora"
-    target: Literal["ffn", "qv", "attention", "all"] | list[str] = "ffn"
+    target: Literal["ffn", "qv", "attention", "all"] | Annotated[list[str], Field(min_length=1)] = "ffn"
     rank: PositiveInt = 16
     alpha: PositiveFloat = 32
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -74,7 +77,7 @@ class TrainSettings(Settings):
 class EvaluateSettings(Settings):
     """The test evaluation: beam search and the metrics; `untouched` has `compare` score the base as it is, too."""
 
-    metrics: list[Literal["rouge"]] = ["rouge"]
+    metrics: Annotated[list[Literal["rouge"]], Field(min_length=1)] = ["rouge"]
     num_beams: PositiveInt = 6
     max_new_tokens: PositiveInt = 128
     no_repeat_ngram_size: NonNegativeInt = 3
@@ -94,7 +97,7 @@ class Recipe(Settings):
 
     base: str
     revision: str | None = None
-    seed: int = 42
+    seed: int = Field(42, ge=0, lt=2**32)
     data: DataSettings
     prune: PruneSettings | None = None
     adapt: LoraSettings | None = None
@@ -114,12 +117,21 @@ def resolve(values: Mapping[str, Any]) -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal[", "dict[", "list[")))
-        raise RecipeError(f"recipe: {place}: {first['msg']} (got {first['input']!r})") from error
+        raise RecipeError(f"recipe: {'; or '.join(_describe(single) for single in error.errors())}") from error
     for name in recipe.arms:
+        if not re.fullmatch(ARM_NAME, name) or name == "untouched":
+            raise RecipeError(
+                f"recipe: arms: {name!r} cannot be an arm's name, which is also its folder's; use letters, digits and _ . + - "
+                "(untouched is the base as it is)"
+            )
         select_arm(recipe, name)
     return recipe
+
+
+def _describe(error: ErrorDetails) -> str:
+    """One of pydantic's errors in a line; a value with several allowed forms has one for each form."""
+    place = ".".join(str(part) for part in error["loc"] if not str(part).startswith(("literal[", "dict[", "list[", "constrained-")))
+    return f"{place}: {error['msg']} (got {error['input']!r})"
 
 
 def select_arm(recipe: Recipe, name: str) -> Recipe:
@@ -134,21 +146,37 @@ def select_arm(recipe: Recipe, name: str) -> Recipe:
 
 
 def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of nested `values` with dotted keys set: `{"train.epochs": 3}`. A part that was null begins empty."""
+    """A copy of nested `values` with some lines changed: `{"train.epochs": 3}` or `{"train": {"epochs": 3}}`, which is the same.
+
+    A part that was null begins empty.
+
+    Raises:
+        RecipeError: a line of an arm that is not there.
+    """
     changed = dict(values)
     for key, value in changes.items():
         head, _, rest = key.partition(".")
         if rest and head == "arms" and "." in rest:
             arm, _, inner = rest.partition(".")
             arms = dict(changed.get("arms") or {})
-            arms[arm] = {**(arms.get(arm) or {}), inner: value}
-            changed["arms"] = arms
+            if arm not in arms:
+                raise RecipeError(
+                    f"recipe: no arm {arm!r} to change.{_suggest(arm, arms)} The arms are {', '.join(arms) or 'none'}"
+                )
+            changed["arms"] = arms | {arm: {**(arms[arm] or {}), inner: value}}
         elif rest:
             part = changed.get(head)
             changed[head] = override(part if isinstance(part, Mapping) else {}, {rest: value})
+        elif key in PARTS and isinstance(value, Mapping) and isinstance(changed.get(key), Mapping):
+            changed[key] = override(changed[key], value)
         else:
-            changed[head] = value
+            changed[key] = value
     return changed
+
+
+def _suggest(name: str, known: Iterable[str], place: str = "") -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {place}{near[0]}?" if near else ""
 
 
 def _check_keys(values: object, model: type[BaseModel], place: str) -> None:
@@ -158,8 +186,7 @@ def _check_keys(values: object, model: type[BaseModel], place: str) -> None:
         )
     for key, value in values.items():
         if key not in model.model_fields:
-            near = difflib.get_close_matches(str(key), model.model_fields, n=1, cutoff=0.5)
-            hint = f" Did you mean {place}{near[0]}?" if near else ""
+            hint = _suggest(str(key), model.model_fields, place)
             raise RecipeError(f"recipe: unknown key {place}{key}.{hint} Known here: {', '.join(model.model_fields)}")
         for inner in _models(model.model_fields[key].annotation):
             if value is not None:

@@ -64,10 +64,10 @@ def prepare_and_show(builder: str, notes: Path, out: Path, *, rules: str, split_
     Console().print_json(json.dumps(description))
 
 
-def print_plan(base: str, *, encoder: str | None, decoder: str | None) -> None:
+def print_plan(base: str, *, encoder: str | None, decoder: str | None, revision: str | None) -> None:
     """`pareft plan`."""
     named = {stack: _parse_layers(stack, text) for stack, text in (("encoder", encoder), ("decoder", decoder)) if text is not None}
-    print(plan(base, layers=named or None).to_json(), end="")
+    print(plan(base, layers=named or None, revision=revision).to_json(), end="")
 
 
 def _parse_layers(stack: str, text: str) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from pareft.data.prepared import digest_frames, split_frame, split_keys
 from pareft.demo import write_notes
-from pareft.errors import RunError
+from pareft.errors import DataError, RunError
 from pareft.preparation import write_prepared
 
 
@@ -19,6 +19,11 @@ def test_split_is_the_papers():
     assert parts["test"] == sorted(order[-2:])
     assert parts["validation"] == sorted(order[-4:-2])
     assert parts["train"] == sorted(order[:-4])
+
+
+def test_too_few_for_three_splits():
+    with pytest.raises(DataError, match="3 is the least"):
+        split_keys(2, seed=0)
 
 
 @pytest.mark.parametrize("count", [3, 10, 99, 1000])
@@ -48,7 +53,11 @@ def test_prepared_folder_says_what_it_is(tmp_path):
     assert said["examples"] == {name: frame.height for name, frame in frames.items()}
     assert said["notes"] == 120 == sum(said["examples"].values()) + sum(said["dropped"].values())
     assert said["split_by"] == "patient"
-    assert write_prepared(notes, tmp_path / "out", rules="paper", split_by=None, seed=42)["split_by"] == "report"
+    (tmp_path / "out" / "dataset.json").unlink()  # as if it had been interrupted
+    assert write_prepared(notes, tmp_path / "out", rules="clean", split_by=None, seed=42) == said
+    with pytest.raises(RunError, match="holds another prepared data set"):
+        write_prepared(notes, tmp_path / "out", rules="paper", split_by=None, seed=42)
+    assert write_prepared(notes, tmp_path / "paper", rules="paper", split_by=None, seed=42)["split_by"] == "report"
 
 
 def test_a_folder_with_other_things_is_not_written_to(tmp_path):

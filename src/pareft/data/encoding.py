@@ -32,9 +32,8 @@ def encode(
     return table.map(encode_rows, batched=True, remove_columns=["source", "target"])
 
 
-def check_lengths(max_source_tokens: int, positions: int | None) -> None:
-    """Raise `DataError` when sources may be longer than the base has positions (T5 has no limit: `None`)."""
-    if positions is not None and max_source_tokens > positions:
-        raise DataError(
-            f"data.max_source_tokens is {max_source_tokens}; the base has {positions} positions. Lower it to {positions}."
-        )
+def check_lengths(lengths: Mapping[str, int], positions: int | None) -> None:
+    """Raise `DataError` when one of the named lengths is more tokens than the base has positions (T5 has no limit: `None`)."""
+    for key, tokens in lengths.items():
+        if positions is not None and tokens > positions:
+            raise DataError(f"{key} is {tokens}; the base has {positions} positions. Lower it to {positions}.")

@@ -8,6 +8,7 @@ from typing import Literal
 import polars as pl
 
 from pareft.data.mimic import Rules, Tally, read_radiology
+from pareft.errors import DataError
 
 SplitBy = Literal["report", "patient"]
 SPLIT_NAMES = ("train", "validation", "test")
@@ -28,6 +29,8 @@ def split_keys(count: int, *, seed: int) -> dict[str, list[int]]:
     """The paper's rule: shuffle, last tenth test, the tenth before it validation, each sorted. A split of its own has at least
     one.
     """
+    if count < 3:
+        raise DataError(f"{count} examples or patients are too few for three splits; 3 is the least")
     order = list(range(count))
     random.Random(seed).shuffle(order)
     tenth = max(1, round(0.1 * count))

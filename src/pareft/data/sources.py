@@ -93,7 +93,14 @@ def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl
             f"{where} has no column {lost[0]!r}; its columns are {', '.join(table.columns)}. "
             "Name them in data.source and data.target."
         )
-    ids = pl.col("id").cast(pl.String) if "id" in table.columns else pl.int_range(pl.len()).cast(pl.String)
+    for column in (settings.source, settings.target):
+        if table.schema[column].is_nested():
+            raise DataError(f"{where}: column {column!r} holds {table.schema[column]}, not text; join it to one text per row first")
+    ids = (
+        pl.col("id").cast(pl.String)
+        if "id" in table.columns and not table.schema["id"].is_nested()
+        else pl.int_range(pl.len()).cast(pl.String)
+    )
     texts = [pl.col(settings.source).cast(pl.String).alias("source"), pl.col(settings.target).cast(pl.String).alias("target")]
     frame = table.select(ids.alias("id"), *texts)
     return frame.filter(pl.all_horizontal(pl.col("source", "target").fill_null("").str.strip_chars() != ""))

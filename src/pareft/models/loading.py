@@ -24,7 +24,7 @@ def load(base: str | Path | Base, plan: PruningPlan | None = None, *, dtype: Dty
         ModelError: the base is not there, is no encoder-decoder, or lacks tensors.
         PlanError: the plan is another base's.
     """
-    source = base if isinstance(base, Base) else open_base(str(base))
+    source = base if isinstance(base, Base) else open_base(str(base), revision=plan.revision if plan else None)
     family = find_family(source.config)
     tensors = list_tensors(source)
     config = prune_config(source.config, plan) if plan else source.config

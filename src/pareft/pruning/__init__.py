@@ -14,17 +14,21 @@ Layers = Mapping[str, Sequence[int]]
 
 
 def plan(
-    base: str | Path | Base, *, by: Literal["alternating", "everything"] = "alternating", layers: Layers | None = None
+    base: str | Path | Base,
+    *,
+    by: Literal["alternating", "everything"] = "alternating",
+    layers: Layers | None = None,
+    revision: str | None = None,
 ) -> PruningPlan:
     """Plan which layers of a base stay: `by` a rule, `alternating` being the paper's, or the kept `layers` of each stack, 0-based.
 
-    Where `layers` are given no rule is asked, and a stack that is not named is kept whole.
+    Where `layers` are given no rule is asked, and a stack that is not named is kept whole. `revision` is the Hub's.
 
     Raises:
         PlanError: a layer out of range, a stack left empty, a stack the base does not have, a T5 decoder deeper than its encoder.
         ModelError: the base is not there or of no known encoder-decoder family.
     """
-    source = base if isinstance(base, Base) else open_base(str(base))
+    source = base if isinstance(base, Base) else open_base(str(base), revision=revision)
     family = find_family(source.config)
     depths = family.depths(source.config)
     whole = {stack: tuple(range(depth)) for stack, depth in depths.items()}

@@ -45,6 +45,9 @@ def find_targets(model: PreTrainedModel, settings: LoraSettings) -> list[str]:
     linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     if isinstance(settings.target, str):
         return sorted(linear.intersection(find_family(model.config).targets(settings.target)))
+    head = next((name for name, module in model.named_modules() if module is model.get_output_embeddings()), "")
+    if head in settings.target:
+        raise AdapterError(f"adapt.target: {head} shares its weight with the embeddings and cannot be merged; leave it out")
     names = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     for target in settings.target:
         if not any(name == target or name.endswith(f".{target}") for name in names):

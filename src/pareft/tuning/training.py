@@ -162,6 +162,7 @@ def make_arguments(
         save_total_limit=1,
         logging_steps=max(1, min(every, 50)),
         load_best_model_at_end=True,
+        restore_callback_states_from_checkpoint=True,
         metric_for_best_model="rouge1",
         predict_with_generate=True,
         disable_tqdm=True,
