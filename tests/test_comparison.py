@@ -10,6 +10,7 @@ from pareft import comparison as comparing
 from pareft import measurement
 from pareft.comparison import Comparison, compare, tabulate
 from pareft.errors import RunError
+from pareft.progress import SILENT
 from pareft.recipe import resolve, select_arm
 from pareft.records import RunRecord
 from pareft.report.figure import draw_png
@@ -83,12 +84,34 @@ def test_a_longer_measurement_is_taken_without_training_again(compared, monkeypa
     assert asked == [5]
 
 
-def test_runs_of_different_protocols_are_not_compared(compared):
-    out, _, _ = compared
-    records = {arm: RunRecord.from_json((out / arm / "record.json").read_text()) for arm in ("full", "lora+l-prun")}
-    other = records["full"].model_copy(update={"protocol": records["full"].protocol.model_copy(update={"num_beams": 6})})
-    with pytest.raises(RunError, match="protocols differ in num_beams"):
-        comparing._check_protocols(records | {"full": other})
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"evaluate.num_beams": 6}, "'full' cannot be compared: their protocols differ in num_beams"),
+        ({"seed": 1}, "protocols differ in .*seed"),
+        ({"base": "BASE"}, "have different bases"),
+        ({"train.batch_size": 2}, r"their steps are not alike\. Give them one train\.batch_size, or measure=null"),
+    ],
+)
+def test_arms_that_are_not_comparable_are_refused_before_any_is_run(compared, bases, changes, message, tmp_path):
+    _, recipe, _ = compared
+    changes = {key: str(bases["t5"]) if value == "BASE" else value for key, value in changes.items()}
+    arms = recipe.arms | {"full": recipe.arms["full"] | changes}
+    with pytest.raises(RunError, match=message):
+        compare(recipe.model_copy(update={"arms": arms}), tmp_path / "out", title="none")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_measurement_of_other_arms_or_a_damaged_one_is_taken_again(compared, monkeypatch, tmp_path):
+    out, recipe, result = compared
+    monkeypatch.setattr(comparing, "measure", lambda *_, **__: result.efficiency.model_copy(update={"batch_size": 77}))
+    (tmp_path / "efficiency.json").write_text((out / "efficiency.json").read_text())
+    arms = {name: select_arm(recipe, name) for name in recipe.arms}
+    assert comparing._measure_once(arms, recipe, tmp_path, SILENT).batch_size == 4
+    other = arms | {"full": arms["full"].model_copy(update={"seed": 7})}
+    assert comparing._measure_once(other, recipe, tmp_path, SILENT).batch_size == 77
+    (tmp_path / "efficiency.json").write_text("{")
+    assert comparing._measure_once(arms, recipe, tmp_path, SILENT).batch_size == 77
 
 
 def test_the_reports_hold_the_same_numbers(compared):

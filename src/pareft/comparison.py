@@ -1,5 +1,6 @@
 """The arms of a recipe, run and measured, as one table: the first arm is 100 %."""
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -8,15 +9,22 @@ from pareft.errors import RunError
 from pareft.evaluation.efficiency import relative_speed
 from pareft.measurement import measure
 from pareft.models.loading import load
-from pareft.pipeline import describe_protocol, evaluate, prepare, run
+from pareft.pipeline import describe_protocol, evaluate, explain_failures, prepare, run
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, select_arm
 from pareft.recipe_file import write_yaml
-from pareft.records import EfficiencyRecord, Record, RunRecord, write_atomic
+from pareft.records import EfficiencyRecord, Protocol, Record, RunRecord, write_atomic
 from pareft.run_folder import check_folder
 from pareft.runtime import choose_device
 
 QUALITY = ("rouge1", "rouge2", "rougeL")
+
+
+class UntouchedRecord(Record):
+    """The base's own scores and their protocol."""
+
+    protocol: Protocol
+    scores: dict[str, float]
 
 
 class Row(Record):
@@ -52,24 +60,56 @@ class Comparison(Record):
 def compare(recipe: Recipe, out: Path, *, title: str, progress: Progress = SILENT) -> Comparison:
     """Run every arm (finished ones are read, an interrupted one goes on), measure them side by side, and tabulate.
 
-    Writes `<arm>/` of each, `untouched.json` if the recipe asks for it, `efficiency.json` and `comparison.json`.
+    Writes `<arm>/` of each, `untouched/` if the recipe asks for it, `efficiency.json` and `comparison.json`.
 
     Raises:
-        RunError: no arms, a folder of another recipe, arms whose protocols differ.
+        RunError: no arms, a folder of another recipe, arms whose bases or protocols differ; before any arm is run.
     """
     if not recipe.arms:
         raise RunError("the recipe has no arms to compare; add arms, or use pareft run")
     arms = {name: select_arm(recipe, name) for name in recipe.arms}
-    for name, arm in arms.items():
+    plain = recipe.model_copy(update={"arms": {}, "prune": None, "adapt": None})
+    asked = {"untouched": plain, **arms} if recipe.evaluate.untouched else arms
+    for name, arm in asked.items():
         check_folder(out / name, arm)
-        prepare(arm)
-    untouched = _evaluate_untouched(recipe, out, progress) if recipe.evaluate.untouched else None
+    check_comparable(arms, {name: _find_protocol(arm, out / name) for name, arm in asked.items()})
+    untouched = _evaluate_untouched(plain, out / "untouched", progress) if recipe.evaluate.untouched else None
     records = {name: run(recipe, out=out / name, arm=name, progress=progress) for name in arms}
-    _check_protocols(records)
     efficiency = _measure_once(arms, recipe, out, progress) if recipe.measure else None
     comparison = tabulate(records, efficiency, untouched=untouched, title=title)
     write_atomic(out / "comparison.json", comparison.to_json())
     return comparison
+
+
+def check_comparable(arms: dict[str, Recipe], protocols: dict[str, Protocol]) -> None:
+    """Raise `RunError` unless all arms have one base, one protocol and, where steps are measured, one batch size."""
+    (first, reference), *others = arms.items()
+    for name, arm in others:
+        if (arm.base, arm.revision) != (reference.base, reference.revision):
+            bases = f"{reference.base} and {arm.base}"
+            raise RunError(f"arms {first!r} and {name!r} have different bases, {bases}; compare arms of one base")
+        if reference.measure and arm.train.batch_size != reference.train.batch_size:
+            sizes = f"{reference.train.batch_size} and {arm.train.batch_size}"
+            raise RunError(
+                f"arms {first!r} and {name!r} have batch sizes {sizes}: their steps are not alike. "
+                "Give them one train.batch_size, or measure=null"
+            )
+    (first, protocol), *rest = protocols.items()
+    for name, other in rest:
+        there, here = protocol.model_dump(), other.model_dump()
+        if differing := [key for key in there if there[key] != here[key]]:
+            raise RunError(
+                f"{first!r} and {name!r} cannot be compared: their protocols differ in {', '.join(differing)} "
+                f"({there[differing[0]]!r} and {here[differing[0]]!r})"
+            )
+
+
+def _find_protocol(recipe: Recipe, folder: Path) -> Protocol:
+    """The protocol a finished run was evaluated by; else the one it would be, once everything about it is checked."""
+    for name, kind in (("record.json", RunRecord), ("scores.json", UntouchedRecord)):
+        if (folder / name).is_file():
+            return kind.model_validate_json((folder / name).read_text(encoding="utf-8")).protocol
+    return describe_protocol(prepare(recipe))
 
 
 def tabulate(
@@ -127,48 +167,32 @@ def _mean(values: dict[str, float]) -> float:
     return sum(values.values()) / len(values)
 
 
-def _check_protocols(records: dict[str, RunRecord]) -> None:
-    first, *others = records.items()
-    for name, record in others:
-        there, here = first[1].protocol.model_dump(), record.protocol.model_dump()
-        if differing := [key for key in there if there[key] != here[key]]:
-            raise RunError(
-                f"arms {first[0]!r} and {name!r} cannot be compared: their protocols differ in {', '.join(differing)} "
-                f"({there[differing[0]]!r} and {here[differing[0]]!r})"
-            )
-
-
 def _measure_once(arms: dict[str, Recipe], recipe: Recipe, out: Path, progress: Progress) -> EfficiencyRecord:
     """Measure, or read the measurement of these very arms."""
     assert recipe.measure
     stored = out / "efficiency.json"
+    digest = _digest([arm.model_dump_json() for arm in arms.values()])
     if stored.is_file():
-        record = EfficiencyRecord.model_validate_json(stored.read_text(encoding="utf-8"))
-        counted = {len(arm.step_seconds) for arm in record.arms.values()}
-        if list(record.arms) == list(arms) and counted == {recipe.measure.steps}:
+        record = EfficiencyRecord.from_json(stored.read_text(encoding="utf-8"))
+        if record and record.arms_digest == digest:
             return record
-    record = measure(arms, recipe.measure, progress=progress)
+    record = measure(arms, recipe.measure, arms_digest=digest, progress=progress)
     write_atomic(stored, record.to_json())
     return record
 
 
-def _evaluate_untouched(recipe: Recipe, out: Path, progress: Progress) -> dict[str, float]:
+def _digest(parts: list[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _evaluate_untouched(plain: Recipe, folder: Path, progress: Progress) -> dict[str, float]:
     """Score the base as it is, with nothing trained or pruned: the same protocol, a folder of its own."""
-    plain = recipe.model_copy(update={"arms": {}, "prune": None, "adapt": None})
-    folder = out / "untouched"
-    check_folder(folder, plain)
-    prepared = prepare(plain)
     stored = folder / "scores.json"
     if not stored.is_file():
+        prepared = prepare(plain)
         write_atomic(folder / "recipe.yaml", write_yaml(plain))
-        model = load(prepared.base, dtype=torch.float32).to(choose_device())
-        scores = evaluate(prepared, model, folder / "predictions.jsonl", progress, label="untouched: evaluate")
-        write_atomic(stored, UntouchedRecord(protocol=describe_protocol(prepared).model_dump(), scores=scores).to_json())
+        with explain_failures(folder, "untouched"):
+            model = load(prepared.base, dtype=torch.float32).to(choose_device())
+            scores = evaluate(prepared, model, folder / "predictions.jsonl", progress, label="untouched: evaluate")
+        write_atomic(stored, UntouchedRecord(protocol=describe_protocol(prepared), scores=scores).to_json())
     return UntouchedRecord.model_validate_json(stored.read_text(encoding="utf-8")).scores
-
-
-class UntouchedRecord(Record):
-    """The base's own scores and their protocol."""
-
-    protocol: dict[str, object]
-    scores: dict[str, float]

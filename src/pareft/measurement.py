@@ -77,7 +77,9 @@ class Worker:
             self.receive()
 
 
-def measure(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: Progress = SILENT) -> EfficiencyRecord:
+def measure(
+    arms: Mapping[str, Recipe], settings: MeasureSettings, *, arms_digest: str = "", progress: Progress = SILENT
+) -> EfficiencyRecord:
     """Measure every arm's training step and peak memory on the first batches of its training split.
 
     Raises:
@@ -102,6 +104,7 @@ def measure(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: 
     memory = CUDA_MEMORY if torch.cuda.is_available() else CPU_MEMORY
     return EfficiencyRecord(
         method=METHOD.format(warmup=settings.warmup_steps, steps=settings.steps, memory=memory),
+        arms_digest=arms_digest,
         batch_size=next(iter(arms.values())).train.batch_size,
         versions=list_versions(),
         hardware=describe_hardware(),

@@ -7,7 +7,8 @@ and last of all `record.json`, by which a run counts as finished.
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,22 +83,29 @@ def run(
     prepared = prepare(chosen)
     write_atomic(folder / "recipe.yaml", write_yaml(chosen))
     write_atomic(folder / "plan.json", prepared.plan.to_json())
-    try:
+    with explain_failures(folder, arm or "the run"):
         record = _run_stages(prepared, folder, arm, progress)
+    write_atomic(finished, record.to_json())
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return record
+
+
+@contextmanager
+def explain_failures(folder: Path, name: str) -> Iterator[None]:
+    """Turn a full disk and too little memory into one line each."""
+    try:
+        yield
     except OSError as error:
         raise RunError(explain_os_error(error, folder)) from error
     except torch.OutOfMemoryError as error:
         raise RunError(
-            f"{arm or 'the run'} does not fit into the accelerator's memory; lower train.batch_size, raise train.accumulation, "
+            f"{name} does not fit into the accelerator's memory; lower train.batch_size, raise train.accumulation, "
             "or shorten data.max_source_tokens"
         ) from error
     except (SafetensorError, RuntimeError) as error:
         if any(sign in str(error) for sign in DISK_FULL):
             raise RunError(f"no space left on the disk of {folder}; free some, or give another folder with --out") from error
         raise
-    write_atomic(finished, record.to_json())
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return record
 
 
 def prepare(recipe: Recipe) -> Prepared:

@@ -94,13 +94,22 @@ class ArmEfficiency(Record):
 
 
 class EfficiencyRecord(Record):
-    """The speed and memory of all arms, measured side by side; `method` says how."""
+    """The speed and memory of all arms, measured side by side; `method` says how, `arms_digest` of which arms exactly."""
 
     method: str
+    arms_digest: str
     batch_size: int
     versions: dict[str, str]
     hardware: dict[str, Any]
     arms: dict[str, ArmEfficiency]
+
+    @classmethod
+    def from_json(cls, text: str) -> "EfficiencyRecord | None":
+        """Read a measurement back; `None` for what is none, or another version's: it can be taken again."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            return None
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
