@@ -11,13 +11,13 @@ import shutil
 import tempfile
 from itertools import islice
 from pathlib import Path
-from statistics import median
 
 import polars as pl
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
 from pareft.data.synthetic import generate_radiology_notes
+from pareft.evaluation.efficiency import relative_speed
 from pareft.measurement import measure
 from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.recipe import Recipe, resolve, select_arm
@@ -62,7 +62,7 @@ def summarise(record: EfficiencyRecord) -> list[dict[str, object]]:
         {
             "arm": name,
             "step_seconds": arm.median_step_seconds,
-            "speed_percent": round(100 * median(first.step_seconds) / median(arm.step_seconds), 1),
+            "speed_percent": round(relative_speed(first.step_seconds, arm.step_seconds), 1),
             "peak_bytes": arm.peak_bytes,
             "memory_percent": round(100 * arm.peak_bytes / first.peak_bytes, 1),
             "trainable": arm.trainable,

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import pytest
 
@@ -100,6 +101,14 @@ def test_arms_that_are_not_comparable_are_refused_before_any_is_run(compared, ba
     with pytest.raises(RunError, match=message):
         compare(recipe.model_copy(update={"arms": arms}), tmp_path / "out", title="none")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_record_is_one_line(compared, tmp_path):
+    out, recipe, _ = compared
+    shutil.copytree(out, tmp_path / "out")
+    (tmp_path / "out" / "full" / "record.json").write_text("{")
+    with pytest.raises(RunError, match="this is no RunRecord"):
+        compare(recipe, tmp_path / "out", title="tiny")
 
 
 def test_a_measurement_of_other_arms_or_a_damaged_one_is_taken_again(compared, monkeypatch, tmp_path):

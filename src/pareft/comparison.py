@@ -1,13 +1,13 @@
 """The arms of a recipe, run and measured, as one table: the first arm is 100 %."""
 
-import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from pareft.errors import RunError
 from pareft.evaluation.efficiency import relative_speed
-from pareft.measurement import measure
+from pareft.measurement import digest_arms, measure
 from pareft.models.loading import load
 from pareft.pipeline import describe_protocol, evaluate, explain_failures, prepare, run
 from pareft.progress import SILENT, Progress
@@ -108,7 +108,7 @@ def _find_protocol(recipe: Recipe, folder: Path) -> Protocol:
     """The protocol a finished run was evaluated by; else the one it would be, once everything about it is checked."""
     for name, kind in (("record.json", RunRecord), ("scores.json", UntouchedRecord)):
         if (folder / name).is_file():
-            return kind.model_validate_json((folder / name).read_text(encoding="utf-8")).protocol
+            return kind.from_json((folder / name).read_text(encoding="utf-8")).protocol
     return describe_protocol(prepare(recipe))
 
 
@@ -171,18 +171,14 @@ def _measure_once(arms: dict[str, Recipe], recipe: Recipe, out: Path, progress: 
     """Measure, or read the measurement of these very arms."""
     assert recipe.measure
     stored = out / "efficiency.json"
-    digest = _digest([arm.model_dump_json() for arm in arms.values()])
     if stored.is_file():
-        record = EfficiencyRecord.from_json(stored.read_text(encoding="utf-8"))
-        if record and record.arms_digest == digest:
-            return record
-    record = measure(arms, recipe.measure, arms_digest=digest, progress=progress)
+        with suppress(RunError):  # a damaged one, or another version's, is taken again
+            record = EfficiencyRecord.from_json(stored.read_text(encoding="utf-8"))
+            if record.arms_digest == digest_arms(arms):
+                return record
+    record = measure(arms, recipe.measure, progress=progress)
     write_atomic(stored, record.to_json())
     return record
-
-
-def _digest(parts: list[str]) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _evaluate_untouched(plain: Recipe, folder: Path, progress: Progress) -> dict[str, float]:
@@ -195,4 +191,4 @@ def _evaluate_untouched(plain: Recipe, folder: Path, progress: Progress) -> dict
             model = load(prepared.base, dtype=torch.float32).to(choose_device())
             scores = evaluate(prepared, model, folder / "predictions.jsonl", progress, label="untouched: evaluate")
         write_atomic(stored, UntouchedRecord(protocol=describe_protocol(prepared), scores=scores).to_json())
-    return UntouchedRecord.model_validate_json(stored.read_text(encoding="utf-8")).scores
+    return UntouchedRecord.from_json(stored.read_text(encoding="utf-8")).scores

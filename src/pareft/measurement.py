@@ -5,6 +5,7 @@ The worker is this module run as a script: it reads a recipe as one line of JSON
 training step per line that names a round.
 """
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -77,9 +78,12 @@ class Worker:
             self.receive()
 
 
-def measure(
-    arms: Mapping[str, Recipe], settings: MeasureSettings, *, arms_digest: str = "", progress: Progress = SILENT
-) -> EfficiencyRecord:
+def digest_arms(arms: Mapping[str, Recipe]) -> str:
+    """Identify what is measured: equal for the same arms with the same settings."""
+    return hashlib.sha256("\0".join(f"{name}={arm.model_dump_json()}" for name, arm in arms.items()).encode()).hexdigest()[:16]
+
+
+def measure(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: Progress = SILENT) -> EfficiencyRecord:
     """Measure every arm's training step and peak memory on the first batches of its training split.
 
     Raises:
@@ -104,7 +108,7 @@ def measure(
     memory = CUDA_MEMORY if torch.cuda.is_available() else CPU_MEMORY
     return EfficiencyRecord(
         method=METHOD.format(warmup=settings.warmup_steps, steps=settings.steps, memory=memory),
-        arms_digest=arms_digest,
+        arms_digest=digest_arms(arms),
         batch_size=next(iter(arms.values())).train.batch_size,
         versions=list_versions(),
         hardware=describe_hardware(),

@@ -35,7 +35,7 @@ from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
 from pareft.recipe import PruneSettings, Recipe, override, resolve, select_arm
 from pareft.recipe_file import read_recipe, write_yaml
-from pareft.records import Parameters, Protocol, RunRecord, explain_os_error, write_atomic
+from pareft.records import Parameters, Protocol, RunRecord, explain_full_disk, explain_os_error, write_atomic
 from pareft.run_folder import check_folder, save_artefact
 from pareft.runtime import Precision, choose_device, choose_precision, describe_hardware, list_versions, seed_everything
 from pareft.tuning.adapters import attach, find_targets, merge
@@ -104,7 +104,7 @@ def explain_failures(folder: Path, name: str) -> Iterator[None]:
         ) from error
     except (SafetensorError, RuntimeError) as error:
         if any(sign in str(error) for sign in DISK_FULL):
-            raise RunError(f"no space left on the disk of {folder}; free some, or give another folder with --out") from error
+            raise RunError(explain_full_disk(folder)) from error
         raise
 
 

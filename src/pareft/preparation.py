@@ -28,7 +28,7 @@ def write_prepared(notes: Path, out: Path, *, rules: Rules, split_by: SplitBy | 
         raise RunError(f"{out} holds another prepared data set (see its dataset.json); give another folder with --out")
     for name, frame in splits.items():
         write_atomic(out / f"{name}.parquet", _as_parquet(frame))
-    write_json(out / "dataset.json", description)
+    write_json(finished, description)
     return description
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import Self
 
 from pareft.errors import RunError
 
@@ -20,6 +21,18 @@ class Record(BaseModel):
     def to_json(self) -> str:
         """Indented JSON."""
         return self.model_dump_json(indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a record back.
+
+        Raises:
+            RunError: the text is no such record of this version.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise RunError(f"this is no {cls.__name__}: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}") from error
 
 
 class Protocol(Record):
@@ -70,18 +83,6 @@ class RunRecord(Record):
     scores: dict[str, float]
     history: list[dict[str, float]]
 
-    @classmethod
-    def from_json(cls, text: str) -> "RunRecord":
-        """Read a record back.
-
-        Raises:
-            RunError: the text is no record of this version.
-        """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise RunError(f"this is no run record: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}") from error
-
 
 class ArmEfficiency(Record):
     """One arm's training step: the median and the single times, and the peak memory of its own process."""
@@ -102,14 +103,6 @@ class EfficiencyRecord(Record):
     versions: dict[str, str]
     hardware: dict[str, Any]
     arms: dict[str, ArmEfficiency]
-
-    @classmethod
-    def from_json(cls, text: str) -> "EfficiencyRecord | None":
-        """Read a measurement back; `None` for what is none, or another version's: it can be taken again."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError:
-            return None
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -139,8 +132,13 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 def explain_os_error(error: OSError, path: Path) -> str:
     """One line about a write that failed."""
     if error.errno == errno.ENOSPC:
-        return f"no space left on the disk of {path.parent}; free some, or give another folder with --out"
+        return explain_full_disk(path.parent)
     return f"cannot write {path}: {error.strerror or error}"
+
+
+def explain_full_disk(folder: Path) -> str:
+    """One line about a disk that is full."""
+    return f"no space left on the disk of {folder}; free some, or give another folder with --out"
 
 
 def write_json(path: Path, value: object) -> None:
