@@ -78,7 +78,7 @@ def test_a_base_that_is_no_encoder_decoder(values, tmp_path, monkeypatch, capsys
     recipe.write_text(yaml.safe_dump(values | {"base": str(tmp_path / "gpt")}))
     code, _, err = call(monkeypatch, capsys, "compare", recipe, "--out", tmp_path / "out")
     assert code == 2
-    assert "gpt2 is no encoder-decoder" in err
+    assert "is a gpt2; a recipe trains text encoder-decoders" in err
 
 
 def test_plan_prints_what_can_be_read_again(bases, monkeypatch, capsys):

@@ -22,15 +22,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
-from pareft.errors import RunError
+from pareft.errors import ModelError, RunError
 from pareft.evaluation.generation import generate
 from pareft.evaluation.metrics import METRICS, SENTENCE_SPLITTING
-from pareft.models.checkpoint import Base, list_tensors, load_tokenizer, open_base
+from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.families import find_family
 from pareft.models.loading import load
 from pareft.models.plan import PruningPlan
 from pareft.models.structure import build_on_meta, count_parameters
-from pareft.models.surgery import prune_config
+from pareft.models.weights import list_tensors
 from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
 from pareft.recipe import PruneSettings, Recipe, override, resolve, select_arm
@@ -112,10 +112,12 @@ def prepare(recipe: Recipe) -> Prepared:
     """Check everything a user can get wrong before anything is written or loaded."""
     base = open_base(recipe.base, revision=recipe.revision)
     family = find_family(base.config)
+    if family.auto_class != "AutoModelForSeq2SeqLM":
+        raise ModelError(f"{base.name} is a {base.config.model_type}; a recipe trains text encoder-decoders, such as BART and T5")
+    list_tensors(base)
     decided = _decide(base, recipe.prune)
     if recipe.adapt:
-        find_targets(build_on_meta(prune_config(base.config, decided)), recipe.adapt)
-    list_tensors(base)
+        find_targets(build_on_meta(base.config, decided), recipe.adapt)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
     lengths = {
         "data.max_source_tokens": recipe.data.max_source_tokens,

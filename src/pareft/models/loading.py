@@ -1,39 +1,100 @@
 """Load a base through a plan. Only the kept tensors are read, so the peak memory is the pruned model's."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from pareft.errors import ModelError
-from pareft.models.checkpoint import Base, list_tensors, load_generation_config, open_base, read_tensors
+from pareft.models.checkpoint import Base, find_file, load_generation_config, open_base
 from pareft.models.families import find_family
+from pareft.models.identity import PLAN_KEY, check_weights, identify
+from pareft.models.narrowing import narrowed_class
 from pareft.models.plan import PruningPlan
-from pareft.models.surgery import prune_config, rename_tensors
+from pareft.models.structure import find_class
+from pareft.models.surgery import know_plan, map_tensors, model_class, prune_config, prune_generation_config
+from pareft.models.weights import list_tensors, read_pieces
+from pareft.models.width import Piece
 
 Dtype = torch.dtype | Literal["auto"]
+PLAN_FILE = "plan.json"
 
 
-def load(base: str | Path | Base, plan: PruningPlan | None = None, *, dtype: Dtype = "auto") -> PreTrainedModel:
-    """A stock transformers model of what the plan keeps; of everything without a plan. In eval mode, on the processor.
+def load(
+    base: str | Path | Base,
+    plan: PruningPlan | None = None,
+    *,
+    dtype: Dtype = "auto",
+    device_map: Any = None,
+    quantization_config: Any = None,
+    head: Any = None,
+) -> PreTrainedModel:
+    """A stock transformers model of what the plan keeps, in eval mode; of everything without a plan. It knows its plan.
+
+    Args:
+        base: `pareft-mini`, a folder, or a name on the Hub. A pruned checkpoint with a `plan.json` in it is built by that.
+        plan: what is kept; nothing else is read.
+        dtype: `auto` is the config's, else the one the weights are stored in.
+        device_map: where it goes, as in `from_pretrained`; the processor by default.
+        quantization_config: transformers' own, such as `BitsAndBytesConfig(load_in_4bit=True)`.
+        head: an Auto class, such as `AutoModelForSequenceClassification`, for another head than the base was saved with; what the
+            base lacks of it starts fresh.
 
     The kept tensors go to `from_pretrained` as a state dict under their new names: its `key_mapping` would load wrong layers.
 
     Raises:
-        ModelError: the base is not there, is no encoder-decoder, or lacks tensors.
+        ModelError: the base is not there, is of no known family, is damaged or lacks tensors.
         PlanError: the plan is another base's.
     """
     source = base if isinstance(base, Base) else open_base(str(base), revision=plan.revision if plan else None)
-    family = find_family(source.config)
-    tensors = list_tensors(source)
-    config = prune_config(source.config, plan) if plan else source.config
-    renamed = rename_tensors(tensors, family, plan) if plan else {name: name for name in tensors}
-    state = {renamed[name]: tensor for name, tensor in read_tensors(tensors, renamed)}
-    model_class = AutoModelForSeq2SeqLM._model_mapping[type(config)]
-    model, report = model_class.from_pretrained(None, config=config, state_dict=state, dtype=dtype, output_loading_info=True)
-    if missing := sorted(report["missing_keys"]):
+    tensors, build, config = list_tensors(source), find_class(source.config, head), source.config
+    pieces = {name: Piece(name) for name in tensors}
+    if plan is not None:
+        config, pieces = prune_config(config, plan), map_tensors(tensors, config, plan)
+        check_weights(source, tensors, plan)
+        build = model_class(build, source.config, plan)
+    elif pruned := find_file(source, PLAN_FILE):
+        plan = PruningPlan.read(pruned)
+        build = narrowed_class(build, find_family(config), plan)
+    elif not getattr(config, PLAN_KEY, None):
+        plan = identify(source, tensors)
+        config = prune_config(config, plan)
+    wanted = _choose_dtype(dtype, config)
+    model, report = build.from_pretrained(
+        None,
+        config=config,
+        state_dict=dict(read_pieces(tensors, pieces, _make_cast(build, wanted))),
+        dtype=wanted,
+        device_map=device_map,
+        quantization_config=quantization_config,
+        output_loading_info=True,
+    )
+    family = find_family(config)
+    missing = sorted(name for name in report["missing_keys"] if head is None or family.locate(name))  # another head may be fresh
+    if missing:
         raise ModelError(f"{source.name} lacks {len(missing)} tensors of a {config.model_type} model, {missing[0]} first")
-    model.generation_config = load_generation_config(source)
+    if model.can_generate():
+        settings = load_generation_config(source)
+        model.generation_config = prune_generation_config(settings, plan) if plan else settings
     model.name_or_path = source.place  # where peft looks for the base's config; without it, on the Hub
-    return model.eval()
+    return (know_plan(model, plan) if plan else model).eval()
+
+
+def _choose_dtype(dtype: Dtype, config: PreTrainedConfig) -> Dtype:
+    said = config.dtype if dtype == "auto" else dtype
+    return getattr(torch, said) if isinstance(said, str) else said or "auto"
+
+
+def _make_cast(build: type[PreTrainedModel], dtype: Dtype) -> Callable[[str, torch.Tensor], torch.Tensor]:
+    """Change the dtype of a tensor as it is read; what transformers keeps in float32 (T5's `wo` in fp16) stays as it is."""
+    kept = [*(build._keep_in_fp32_modules_strict or ()), *((build._keep_in_fp32_modules or ()) if dtype == torch.float16 else ())]
+    half = dtype in (torch.float16, torch.bfloat16)
+
+    def cast(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if dtype == "auto" or not tensor.is_floating_point() or (half and any(part in name.split(".") for part in kept)):
+            return tensor
+        return tensor.to(dtype)
+
+    return cast

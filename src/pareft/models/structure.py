@@ -1,10 +1,17 @@
-"""What a model holds: counts of its parameters, on real or on `meta` tensors."""
+"""What a model is built by and what it holds: its class, its shapes on `meta`, counts of its parameters."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import transformers
 from torch import nn
-from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from pareft.errors import ModelError
+from pareft.models.families import find_family
+from pareft.models.plan import PruningPlan
+from pareft.models.surgery import model_class, prune_config
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,29 @@ def count_parameters(model: nn.Module) -> ParameterCount:
     return ParameterCount(sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad))
 
 
-def build_on_meta(config: PreTrainedConfig) -> PreTrainedModel:
-    """The model of a config without any memory: shapes only."""
+def build_on_meta(config: PreTrainedConfig, plan: PruningPlan | None = None) -> PreTrainedModel:
+    """The model of a config, or of what a plan keeps of it, without any memory: shapes only."""
+    build = find_class(config)
     with torch.device("meta"):
-        return AutoModelForSeq2SeqLM.from_config(config)
+        return model_class(build, config, plan)(prune_config(config, plan)) if plan else build(config)
+
+
+def find_class(config: PreTrainedConfig, head: Any = None) -> type[PreTrainedModel]:
+    """The stock class of a base: by `head`, an Auto class; else the one it was saved as, or its family's usual one if that is
+    headless or not said.
+
+    Raises:
+        ModelError: transformers has no such head for this family.
+    """
+    auto = head or getattr(transformers, find_family(config).auto_class)
+    for name in [] if head else config.architectures or []:
+        saved = getattr(transformers, name, None)
+        headless = (
+            type(config) in transformers.AutoModel._model_mapping and saved is transformers.AutoModel._model_mapping[type(config)]
+        )
+        if saved is not None and not headless:
+            return saved
+    if type(config) not in auto._model_mapping:
+        raise ModelError(f"transformers has no {auto.__name__} for family {config.model_type!r}")
+    found = auto._model_mapping[type(config)]
+    return found[0] if isinstance(found, tuple) else found

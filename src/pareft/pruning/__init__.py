@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from pareft.errors import PlanError
 from pareft.models.checkpoint import Base, open_base
-from pareft.models.families import find_family
-from pareft.models.plan import PruningPlan, check_layers
-from pareft.models.surgery import check_plan, digest_config
+from pareft.models.identity import identify
+from pareft.models.plan import PruningPlan
+from pareft.models.surgery import check_plan
+from pareft.models.weights import find_tensors
 from pareft.pruning.depth import alternating
 
-Layers = Mapping[str, Sequence[int]]
+Layers = Mapping[str, Sequence[int]] | Sequence[int]
+Units = Mapping[str, Mapping[int, Sequence[int]]]
 
 
 def plan(
@@ -18,34 +21,52 @@ def plan(
     *,
     by: Literal["alternating", "everything"] = "alternating",
     layers: Layers | None = None,
+    heads: Units | None = None,
+    neurons: Units | None = None,
     revision: str | None = None,
 ) -> PruningPlan:
-    """Plan which layers of a base stay: `by` a rule, `alternating` being the paper's, or the kept `layers` of each stack, 0-based.
+    """Plan what of a base stays; all numbers are 0-based and the base's own.
 
-    Where `layers` are given no rule is asked, and a stack that is not named is kept whole. `revision` is the Hub's.
+    Args:
+        base: `pareft-mini`, a folder, or a name on the Hub.
+        by: a rule for the layers, `alternating` being the paper's. Where `layers`, `heads` or `neurons` are given no rule is asked,
+            and what is not named is kept whole.
+        layers: the kept layers of each stack; for a model with one stack, a list does.
+        heads: the kept heads (key-value groups under GQA) by `stack.attention` and layer: `{"decoder.cross": {3: [0, 2]}}`.
+        neurons: the kept feed-forward neurons by stack and layer: `{"encoder": {0: range(1024)}}`.
+        revision: the Hub's.
 
     Raises:
-        PlanError: a layer out of range, a stack left empty, a stack the base does not have, a T5 decoder deeper than its encoder.
-        ModelError: the base is not there or of no known encoder-decoder family.
+        PlanError: a layer, head or neuron out of range, nothing left of a stack, no such stack, layers that could not run.
+        ModelError: the base is not there, is damaged, or of no family that can be pruned.
     """
     source = base if isinstance(base, Base) else open_base(str(base), revision=revision)
-    family = find_family(source.config)
-    depths = family.depths(source.config)
-    whole = {stack: tuple(range(depth)) for stack, depth in depths.items()}
-    if layers is not None:
-        given = whole | {stack: list(indices) for stack, indices in layers.items()}
-        check_layers(given, depths)
-        kept = {stack: tuple(indices) for stack, indices in given.items()}
+    whole = identify(source, find_tensors(source))
+    values: dict[str, Any] = whole.model_dump()
+    if layers is None and heads is None and neurons is None:
+        kept = {stack: alternating(depth) for stack, depth in whole.depths.items()} if by == "alternating" else whole.layers
+        values |= {"by": by, "layers": kept}
     else:
-        kept = {stack: alternating(depth) for stack, depth in depths.items()} if by == "alternating" else whole
-    decided = PruningPlan(
-        base=source.name,
-        revision=source.revision,
-        family=family.model_type,
-        base_digest=digest_config(source.config),
-        depths=depths,
-        layers=kept,
-        by=by if layers is None else "explicit",
-    )
+        values |= {
+            "by": "explicit",
+            "layers": whole.layers | _by_stack(layers, whole),
+            "heads": _listed(heads),
+            "neurons": _listed(neurons),
+        }
+    decided = PruningPlan.model_validate(values)
     check_plan(source.config, decided)
     return decided
+
+
+def _by_stack(layers: Layers | None, whole: PruningPlan) -> dict[str, list[int]]:
+    if layers is None:
+        return {}
+    if isinstance(layers, Mapping):
+        return {stack: list(indices) for stack, indices in layers.items()}
+    if len(whole.layers) > 1:
+        raise PlanError(f"layers is a list and this base has {' and '.join(whole.layers)}: give {{stack: [...]}}")
+    return {stack: list(layers) for stack in whole.layers}
+
+
+def _listed(units: Units | None) -> dict[str, dict[int, list[int]]]:
+    return {key: {layer: list(kept) for layer, kept in by_layer.items()} for key, by_layer in (units or {}).items()}

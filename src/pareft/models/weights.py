@@ -1,0 +1,137 @@
+"""The tensors of a base: where they lie, what identifies them, and reading single ones, or parts of them, in bounded memory."""
+
+import json
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
+
+from pareft.errors import ModelError
+from pareft.models.checkpoint import Base, explained, find_file
+from pareft.models.width import Piece
+
+MAPPED_BYTES = 64 * 2**20  # how much of a mapped file is read before it is let go; the pages read count as our memory until then
+
+
+def list_tensors(base: Base) -> dict[str, Path]:
+    """As `find_tensors`, for a base that must have weights.
+
+    Raises:
+        ModelError: the base has no weights, or files that are damaged or missing.
+    """
+    if tensors := find_tensors(base):
+        return tensors
+    raise ModelError(f"{base.name} has no weights: neither {SAFE_WEIGHTS_NAME} nor {WEIGHTS_NAME}, nor an index of shards")
+
+
+def find_tensors(base: Base) -> dict[str, Path]:
+    """Every tensor's name and the file that holds it: safetensors, else PyTorch's own format; none of a config alone.
+
+    PyTorch's format is a pickle and is read with `weights_only=True`, which builds tensors and executes nothing else.
+
+    Raises:
+        ModelError: files are damaged or missing.
+    """
+    for index_name, single_name in ((SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME), (WEIGHTS_INDEX_NAME, WEIGHTS_NAME)):
+        if index := find_file(base, index_name):
+            return _read_index(base, index)
+        if single := find_file(base, single_name):
+            with open_tensors(single) as file:
+                return dict.fromkeys(file.names, single)
+    return {}
+
+
+def _read_index(base: Base, index: Path) -> dict[str, Path]:
+    with explained(base.name):
+        shards: Mapping[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+    paths = {shard: find_file(base, shard) for shard in sorted(set(shards.values()))}
+    if lost := [shard for shard, path in paths.items() if path is None]:
+        raise ModelError(f"{base.name}: {lost[0]} is named in {index.name} and is not there; fetch or copy it again")
+    return {tensor: path for tensor, shard in shards.items() if (path := paths[shard])}
+
+
+def read_pieces(
+    tensors: Mapping[str, Path], pieces: Mapping[str, Piece], cast: Callable[[str, torch.Tensor], torch.Tensor]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Read just these pieces, by their new names; `cast` changes dtypes tensor by tensor. Everything yielded is a copy.
+
+    Raises:
+        ModelError: a file is damaged, or lacks what its index says it holds.
+    """
+    by_file: dict[Path, list[str]] = {}
+    for new, piece in pieces.items():
+        by_file.setdefault(tensors[piece.name], []).append(new)
+    for path, wanted in by_file.items():
+        with open_tensors(path) as file:
+            for new in wanted:
+                yield new, cast(new, pieces[new].of(file.view(pieces[new].name)))
+
+
+class TensorFile:
+    """An open file of tensors, mapped into memory. It is let go and mapped again now and then, as the pages read count as ours."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._seen = path, 0
+        self._map()
+        self.names = list(self._tensors.keys())
+
+    def view(self, name: str) -> torch.Tensor:
+        """A tensor as it lies in the file; the next call may let it go, so copy what is to stay."""
+        if self._seen > MAPPED_BYTES:
+            self._map()
+        if name not in self.names:
+            raise ModelError(f"{self.path.name} lacks the tensor {name} that its index says it holds")
+        tensor: torch.Tensor = self._tensors.get_tensor(name)
+        self._seen += tensor.nbytes
+        return tensor
+
+    def _map(self) -> None:
+        self._tensors = safe_open(self.path, framework="pt") if self.path.suffix == ".safetensors" else _Unpickled(self.path)
+        self._seen = 0
+
+
+class _Unpickled:
+    """PyTorch's own format behind the face of `safe_open`. Files from before PyTorch 1.6 cannot be mapped and are read whole."""
+
+    def __init__(self, path: Path) -> None:
+        mapped = torch.serialization._is_zipfile(path.open("rb"))
+        self._tensors: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        if not isinstance(self._tensors, Mapping) or not all(isinstance(value, torch.Tensor) for value in self._tensors.values()):
+            raise ModelError(f"{path.name} holds something else than tensors by name")
+
+    def keys(self) -> list[str]:
+        return list(self._tensors)
+
+    def get_tensor(self, name: str) -> torch.Tensor:
+        return self._tensors[name]
+
+
+@contextmanager
+def open_tensors(path: Path) -> Iterator[TensorFile]:
+    """Open one file of tensors; whatever it raises becomes one line."""
+    try:
+        yield TensorFile(path)
+    except SafetensorError as error:
+        raise ModelError(_describe_damage(path, error)) from error
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        if path.suffix == ".safetensors":
+            raise
+        raise ModelError(
+            f"{path.name} holds more than tensors, or is damaged, and is not opened: {str(error).splitlines()[0]}. "
+            "Use a copy in safetensors, or fetch it again."
+        ) from error
+
+
+def _describe_damage(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        return (
+            f"{path.name} is a pickle under the name of a safetensors file and is not opened; convert it, or fetch the right file"
+        )
+    return f"{path.name} is no safetensors file, or a damaged or truncated one ({error}); fetch or copy it again"

@@ -1,0 +1,177 @@
+"""Files of tensors: safetensors in one file or in shards, PyTorch's own without executing it, damage of every kind; the digest."""
+
+import json
+import pickle
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForSeq2SeqLM
+
+import pareft
+from pareft.errors import ModelError, PlanError
+from pareft.models.checkpoint import open_base
+from pareft.models.identity import digest_weights
+from pareft.models.weights import list_tensors
+
+
+@pytest.fixture
+def copy(bases, tmp_path):
+    """A BART base in one file, to change."""
+    shutil.copytree(bases["bart"], tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.fixture
+def sharded(copy):
+    AutoModelForSeq2SeqLM.from_pretrained(copy).save_pretrained(copy, max_shard_size="20KB")
+    (copy / "model.safetensors").unlink(missing_ok=True)
+    assert (copy / "model.safetensors.index.json").is_file()
+    return copy
+
+
+def pickled(folder, *, zipped=True):
+    """The base as `pytorch_model.bin`."""
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    (folder / "model.safetensors").unlink()
+    return folder
+
+
+def digest(folder):
+    base = open_base(str(folder))
+    return digest_weights(base, list_tensors(base))
+
+
+def assert_same(one, other):
+    there, here = one.state_dict(), other.state_dict()
+    assert all(torch.equal(there[name], here[name]) for name in there)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pytorchs_own_format_is_read(bases, copy, zipped):
+    plan = pareft.plan(bases["bart"])
+    assert_same(pareft.load(pickled(copy, zipped=zipped), plan), pareft.load(bases["bart"], plan))
+
+
+def test_pytorchs_own_format_in_shards_is_read(bases, copy):
+    state = load_file(copy / "model.safetensors")
+    (copy / "model.safetensors").unlink()
+    names = sorted(state)
+    weight_map = {name: f"pytorch_model-0000{1 + index % 2}-of-00002.bin" for index, name in enumerate(names)}
+    for shard in set(weight_map.values()):
+        torch.save({name: state[name] for name in names if weight_map[name] == shard}, copy / shard)
+    (copy / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    plan = pareft.plan(bases["bart"])
+    assert_same(pareft.load(copy, plan), pareft.load(bases["bart"], plan))
+
+
+class Evil:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('executed')",)
+
+
+def test_a_pickle_that_would_execute_is_not(copy):
+    (copy / "model.safetensors").unlink()
+    torch.save({"model.shared.weight": Evil()}, copy / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="holds more than tensors, or is damaged, and is not opened"):
+        pareft.plan(copy)
+
+
+def test_a_pickle_of_something_else_is_refused(copy):
+    (copy / "model.safetensors").unlink()
+    torch.save([torch.zeros(2)], copy / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="something else than tensors by name"):
+        pareft.load(copy)
+
+
+@pytest.mark.parametrize(
+    "write", [lambda path: torch.save({"a": torch.ones(2)}, path), lambda path: path.write_bytes(pickle.dumps([1]))]
+)
+def test_a_pickle_under_a_safetensors_name_is_refused(copy, write):
+    write(copy / "model.safetensors")
+    with pytest.raises(ModelError, match="is a pickle under the name of a safetensors file and is not opened"):
+        pareft.load(copy)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 200, -100])
+def test_a_truncated_file_is_one_line(copy, keep):
+    content = (copy / "model.safetensors").read_bytes()
+    (copy / "model.safetensors").write_bytes(content[:keep])
+    with pytest.raises(ModelError, match=r"is no safetensors file, or a damaged or truncated one .* copy it again"):
+        pareft.load(copy)
+
+
+def test_a_truncated_pickle_is_one_line(copy):
+    path = pickled(copy) / "pytorch_model.bin"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelError, match="is damaged"):
+        pareft.load(copy)
+
+
+def test_a_missing_shard_is_named(sharded):
+    (sharded / "model-00002-of-00003.safetensors").unlink(missing_ok=True)
+    lost = sorted(sharded.glob("model-*.safetensors"))[1]
+    lost.unlink()
+    with pytest.raises(ModelError, match=r"is named in model.safetensors.index.json and is not there"):
+        pareft.load(sharded)
+
+
+def test_a_shard_without_a_tensor_of_the_index_is_named(sharded):
+    index = json.loads((sharded / "model.safetensors.index.json").read_text())
+    index["weight_map"]["model.shared.other"] = next(iter(index["weight_map"].values()))
+    (sharded / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match=r"lacks the tensor model.shared.other"):
+        pareft.load(sharded)
+
+
+def test_a_damaged_index_is_one_line(sharded):
+    (sharded / "model.safetensors.index.json").write_text("{")
+    with pytest.raises(ModelError, match="cannot read base"):
+        pareft.load(sharded)
+
+
+def test_a_folder_without_weights_says_so(copy):
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"has no weights: neither model.safetensors nor pytorch_model.bin"):
+        pareft.load(copy)
+
+
+def test_the_digest_is_of_the_weights_and_not_of_their_files(bases, copy, tmp_path):
+    original = digest(bases["bart"])
+    stock = AutoModelForSeq2SeqLM.from_pretrained(copy)
+    stock.save_pretrained(tmp_path / "shards", max_shard_size="20KB")
+    stock.model.save_pretrained(tmp_path / "headless")
+    stock.to(torch.bfloat16).save_pretrained(tmp_path / "half")
+    assert {digest(tmp_path / name) for name in ("shards", "half")} == {original}
+    assert digest(pickled(copy)) == original
+
+
+def test_the_digest_tells_other_weights(bases, copy):
+    state = load_file(copy / "model.safetensors")
+    seen = {digest(bases["bart"])}
+    for name in ("model.encoder.layers.3.fc1.weight", "model.shared.weight", "model.decoder.layers.5.self_attn.q_proj.bias"):
+        save_file(state | {name: state[name] + 0.1}, copy / "model.safetensors", {"format": "pt"})
+        seen.add(digest(copy))
+    assert len(seen) == 4
+
+
+def test_layers_that_change_places_are_other_weights(bases, copy):
+    state = load_file(copy / "model.safetensors")
+    one, other = (f"model.encoder.layers.{layer}.fc1.weight" for layer in (1, 2))
+    save_file(state | {one: state[other], other: state[one]}, copy / "model.safetensors", {"format": "pt"})
+    assert digest(copy) != digest(bases["bart"])
+
+
+def test_other_weights_refuse_the_plan_with_both_digests(bases, copy):
+    state = load_file(copy / "model.safetensors")
+    save_file(state | {"model.shared.weight": state["model.shared.weight"] * 2}, copy / "model.safetensors", {"format": "pt"})
+    plan = pareft.plan(bases["bart"])
+    with pytest.raises(PlanError, match=f"has digest {digest(bases['bart'])}, .*copy has {digest(copy)}") as raised:
+        pareft.load(copy, plan)
+    assert "make a plan for this one" in str(raised.value)
+
+
+def test_a_config_alone_has_a_plan_without_weights(copy):
+    (copy / "model.safetensors").unlink()
+    assert pareft.plan(copy).weights_digest is None

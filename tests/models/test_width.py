@@ -1,0 +1,165 @@
+"""Width pruning: laws 3 and 4 for every family that can lose heads and neurons, and what a stock config can say of it."""
+
+import random
+
+import pytest
+import torch
+from tiny import WIDE, drop_first, encoder_inputs, logits, make_inputs, make_model
+
+import pareft
+from pareft.errors import PlanError
+from pareft.models.families import find_family
+from pareft.models.surgery import cut
+from pareft.models.width import fits_stock, head_sizes, measure_widths
+
+FULLY_STOCK = ("t5", "t5-gated", "mt5", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "smollm3")
+
+
+@pytest.fixture(params=WIDE)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def folder(name, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(name)
+    make_model(name).save_pretrained(folder)
+    return folder
+
+
+def choose_units(model, layers, pick):
+    """Kept heads and neurons of every kept layer: `pick` says which of n."""
+    heads, neurons = {}, {}
+    for key, size in measure_widths(model.config, find_family(model.config)).items():
+        for layer in layers[key.partition(".")[0]]:
+            (heads if "." in key else neurons).setdefault(key, {})[layer] = pick(size)
+    return {"layers": layers, "heads": heads, "neurons": neurons}
+
+
+def uneven(seed=0):
+    generator = random.Random(seed)
+    return lambda size: sorted(generator.sample(range(size), generator.randint(1, size)))
+
+
+def even(size):
+    return list(range(size))[1::2] or [0]
+
+
+def mask(model, plan):
+    """Zero what the plan drops on its way out of a layer: the head's context, the neuron's activation. In place."""
+    for stack in find_family(model.config).stacks:
+        layers = model.base_model.get_submodule(stack.path)
+        size, group = head_sizes(model.config, stack)
+        for index in plan.layers[stack.name]:
+            for attention in stack.width.attentions:
+                kept = plan.kept_heads(f"{stack.name}.{attention.name}", index)
+                _hook(layers[index].get_submodule(attention.output), kept, size * group)
+            _hook(layers[index].get_submodule(stack.width.feed_forward.output), plan.kept_neurons(stack.name, index), 1)
+    return model
+
+
+def _hook(projection, kept, size):
+    masked = torch.zeros(projection.in_features // size, dtype=projection.weight.dtype)
+    masked[list(kept)] = 1
+    masked = masked.repeat_interleave(size)
+    projection.register_forward_pre_hook(lambda _, args: (args[0] * masked,))
+
+
+@pytest.mark.parametrize("pick", [uneven(1), uneven(2), even], ids=["uneven1", "uneven2", "even"])
+def test_masked_equals_cut(name, folder, pick):
+    whole = make_model(name)
+    everything = {stack: list(range(depth)) for stack, depth in find_family(whole.config).depths(whole.config).items()}
+    plan = pareft.plan(folder, **choose_units(whole, everything, pick))
+    narrow, inputs = pareft.load(folder, plan, dtype=torch.float64), make_inputs(whole.double())
+    before = logits(whole, inputs)
+    mask(whole, plan)
+    expected = logits(whole, inputs)
+    assert not torch.allclose(before, expected, atol=1e-3)
+    torch.testing.assert_close(logits(narrow, inputs), expected, rtol=0, atol=1e-5)
+    if narrow.can_generate():
+        settings = {"max_new_tokens": 6, "num_beams": 4, "do_sample": False}
+        cached = narrow.generate(**encoder_inputs(inputs), use_cache=True, **settings)
+        assert torch.equal(cached, narrow.generate(**encoder_inputs(inputs), use_cache=False, **settings))
+        assert torch.equal(cached, whole.generate(**encoder_inputs(inputs), use_cache=True, **settings))
+
+
+@pytest.mark.parametrize("pick", [uneven(3), even], ids=["uneven", "even"])
+def test_load_equals_cut_bit_for_bit(name, folder, pick):
+    whole = make_model(name)
+    plan = pareft.plan(folder, **choose_units(whole, drop_first(whole), pick))
+    loaded, narrow = pareft.load(folder, plan), cut(whole, plan)
+    assert type(loaded) is type(narrow) is type(whole)
+    there, here = loaded.state_dict(), narrow.state_dict()
+    assert there.keys() == here.keys()
+    assert all(torch.equal(there[key], here[key]) for key in there)
+    assert sum(p.numel() for p in loaded.parameters()) < sum(
+        p.numel() for p in pareft.load(folder, pareft.plan(folder, layers=drop_first(whole))).parameters()
+    )
+    torch.testing.assert_close(logits(loaded, make_inputs(whole)), logits(narrow, make_inputs(whole)), rtol=0, atol=1e-6)
+
+
+def test_uniform_widths_are_stock_where_the_config_can_say_them(name, folder, tmp_path):
+    whole = make_model(name)
+    chosen = choose_units(whole, drop_first(whole), even)
+    plan = pareft.plan(folder, **chosen)
+    family = find_family(whole.config)
+    assert fits_stock(whole.config, family, plan) == (name in FULLY_STOCK)
+    neurons_alone = pareft.plan(folder, layers=chosen["layers"], neurons=chosen["neurons"])
+    assert fits_stock(whole.config, family, neurons_alone)
+    for sayable in [neurons_alone, *([plan] if name in FULLY_STOCK else [])]:
+        model = pareft.load(folder, sayable)
+        model.save_pretrained(tmp_path)
+        stock, report = type(whole).from_pretrained(tmp_path, output_loading_info=True)
+        assert not any(report.values())
+        torch.testing.assert_close(logits(stock, make_inputs(whole)), logits(model, make_inputs(whole)), rtol=0, atol=1e-6)
+
+
+def test_one_layer_that_differs_is_not_stock(name, folder):
+    whole = make_model(name)
+    chosen = choose_units(whole, drop_first(whole), even)["neurons"]
+    stack = next(iter(chosen))
+    chosen[stack][next(iter(chosen[stack]))] = [0]
+    assert not fits_stock(whole.config, find_family(whole.config), pareft.plan(folder, layers=drop_first(whole), neurons=chosen))
+
+
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        ({"heads": {"encoder.self": {0: [4]}}}, "encoder.self layer 0 has no head 4: it has 4, numbered 0 to 3"),
+        ({"heads": {"encoder.self": {0: [-1]}}}, "has no head -1"),
+        ({"heads": {"encoder.self": {0: [1, 1]}}}, "each named once"),
+        ({"heads": {"encoder.self": {0: []}}}, "would keep 0 of 4 heads"),
+        ({"heads": {"encoder.self": {0: [0, 1, 2, 3, 4]}}}, "has no head 4"),
+        (
+            {"heads": {"encoder.cross": {0: [0]}}},
+            "no 'encoder.cross' whose heads can be pruned",
+        ),
+        ({"heads": {"encoder.self": {9: [0]}}}, "encoder.self layer 9 is not kept"),
+        ({"neurons": {"decoder": {1: [20]}}}, "decoder layer 1 has no neuron 20: it has 20"),
+        ({"neurons": {"decoder": {1: ["a"]}}}, "must be a list of integers"),
+        (
+            {"layers": {"encoder": [0, 1]}, "neurons": {"encoder": {2: [0]}}},
+            r"encoder layer 2 is not kept; the kept layers are \[0, 1\]",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["bart"], indirect=True)
+def test_impossible_units_are_refused(folder, units, message):
+    with pytest.raises(PlanError, match=message):
+        pareft.plan(folder, **units)
+
+
+@pytest.mark.parametrize("name", ["bart"], indirect=True)
+def test_units_that_keep_everything_are_no_part_of_a_plan(folder):
+    plan = pareft.plan(folder, heads={"encoder.self": {0: [0, 1, 2, 3]}}, neurons={"encoder": {1: range(24)}})
+    assert plan.keeps_everything
+    assert plan.fingerprint == pareft.plan(folder, by="everything").fingerprint
+    narrow = pareft.plan(folder, heads={"encoder.self": {0: [1, 3]}})
+    assert not narrow.keeps_everything
+    assert pareft.PruningPlan.from_json(narrow.to_json()) == narrow
+
+
+def test_a_family_without_widths_says_so(tmp_path):
+    make_model("gpt2").save_pretrained(tmp_path)
+    with pytest.raises(PlanError, match="there is none in this family"):
+        pareft.plan(tmp_path, neurons={"decoder": {0: [1]}})
