@@ -42,7 +42,7 @@ def make_config(family, *, encoder=8, decoder=6):
         )  # fmt: skip
     return T5Config(
         d_model=16, d_kv=8, d_ff=24, num_layers=encoder, num_decoder_layers=decoder, num_heads=2, vocab_size=VOCABULARY,
-        dropout_rate=0.0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=1, initializer_factor=2.0,
+        dropout_rate=0.0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=1, initializer_factor=1.0,
         feed_forward_proj="gated-gelu" if family == "t5-gated" else "relu", tie_word_embeddings=family == "t5",
     )  # fmt: skip
 

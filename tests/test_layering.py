@@ -11,7 +11,7 @@ FLOORS = (
     ("runtime", "recipe", "recipe_file", "records", "progress"),
     ("models",),
     ("data", "pruning", "tuning", "evaluation"),
-    ("pipeline", "run_folder", "preparation", "measurement", "comparison"),
+    ("pipeline", "run_folder", "artefact", "exporting", "preparation", "measurement", "comparison"),
     ("report",),
     ("console", "verbs", "demo"),
     ("cli",),

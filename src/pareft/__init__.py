@@ -4,10 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pareft.artefact import load as load
+    from pareft.artefact import save as save
     from pareft.comparison import compare as compare
     from pareft.errors import PareftError as PareftError
-    from pareft.models.loading import load as load
+    from pareft.exporting import export as export
     from pareft.models.plan import PruningPlan as PruningPlan
+    from pareft.models.surgery import cut as cut
     from pareft.pipeline import run as run
     from pareft.pruning import plan as plan
     from pareft.recipe import LoraSettings as LoraSettings
@@ -22,9 +25,11 @@ _HOMES = {
     "attach": "pareft.tuning.adapters",
     "compare": "pareft.comparison",
     "cut": "pareft.models.surgery",
-    "load": "pareft.models.loading",
+    "export": "pareft.exporting",
+    "load": "pareft.artefact",
     "plan": "pareft.pruning",
     "run": "pareft.pipeline",
+    "save": "pareft.artefact",
 }
 
 __all__ = list(_HOMES)

@@ -37,6 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+adapters = typer.Typer(no_args_is_help=True, help="Work on a trained adapter.")
+app.add_typer(adapters, name="adapter")
+
 RecipeArgument = Annotated[Path, typer.Argument(help="A recipe, such as recipes/mts-dialog.yaml.", show_default=False)]
 ChangesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Lines of the recipe to change, such as train.epochs=3.")
@@ -103,6 +106,49 @@ def plan(
     from pareft.verbs import print_plan
 
     print_plan(base, encoder=encoder, decoder=decoder, revision=revision)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="Where to write; it must not be there yet.", show_default=False)],
+    merged: Annotated[
+        bool, typer.Option("--merged", help="A stock checkpoint with tokenizer and model card (the default).")
+    ] = False,
+    adapter: Annotated[bool, typer.Option("--adapter", help="The peft adapter with its plan.")] = False,
+    base: Annotated[bool, typer.Option("--base", help="The pruned base that adapters of this plan sit on.")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="The forward pass as ONNX; needs pareft[export].")] = False,
+) -> None:
+    """Write a run for users of stock libraries, verified by a process that has no pareft."""
+    from pareft.verbs import export_and_show
+
+    asked = {"merged": merged, "adapter": adapter, "base": base, "onnx": onnx}
+    export_and_show(run, folder, [form for form, chosen in asked.items() if chosen])
+
+
+@app.command()
+def families(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the table of docs/families.md.")] = False,
+) -> None:
+    """List the families that can be pruned, and what of each."""
+    from pareft.verbs import show_families
+
+    show_families(markdown=markdown)
+
+
+@adapters.command()
+def remap(
+    adapter: Annotated[Path, typer.Argument(help="The folder of the adapter.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Where to write; it must not be there yet.", show_default=False)],
+    to: Annotated[str, typer.Option(help="The file of a plan, or `full` for the whole base.")] = "full",
+    base: Annotated[
+        str | None, typer.Option(help="The base it was trained on, if it was trained without pareft.", show_default=False)
+    ] = None,
+) -> None:
+    """Move an adapter onto the whole base, or onto another plan of it: every layer's LoRA to that layer's new number."""
+    from pareft.verbs import remap_and_show
+
+    remap_and_show(adapter, to, out, base=base)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pareft.comparison import Comparison
+from pareft.report.families import FAMILY_COLUMNS, list_families
 from pareft.report.table import COLUMNS, explain, format_row
 
 _SHOWN = {"loss": "loss", "eval_rouge1": "validation R-1"}
@@ -74,4 +75,15 @@ def make_table(comparison: Comparison) -> Table:
         if row.trainable is not None:
             cells[COLUMNS.index("Trained parameters")] = f"{row.trainable / 1e6:.2f} M"
         table.add_row(*cells)
+    return table
+
+
+def make_families_table() -> Table:
+    """The families that can be pruned, within 80 columns; the fields and remarks are in `pareft families --markdown`."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="--markdown shows the config fields and remarks, too")
+    shown = [FAMILY_COLUMNS.index(name) for name in ("Family", "Kind", "Heads", "Neurons")]
+    for column in shown:
+        table.add_column(FAMILY_COLUMNS[column], no_wrap=True)
+    for row in list_families():
+        table.add_row(*(row[column] for column in shown))
     return table

@@ -27,16 +27,18 @@ from pareft.evaluation.generation import generate
 from pareft.evaluation.metrics import METRICS, SENTENCE_SPLITTING
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.families import find_family
+from pareft.models.identity import check_weights
 from pareft.models.loading import load
 from pareft.models.plan import PruningPlan
 from pareft.models.structure import build_on_meta, count_parameters
+from pareft.models.surgery import check_plan
 from pareft.models.weights import list_tensors
 from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
 from pareft.recipe import PruneSettings, Recipe, override, resolve, select_arm
 from pareft.recipe_file import read_recipe, write_yaml
 from pareft.records import Parameters, Protocol, RunRecord, explain_full_disk, explain_os_error, write_atomic
-from pareft.run_folder import check_folder, save_artefact
+from pareft.run_folder import check_folder, check_same_plan, save_artefact
 from pareft.runtime import Precision, choose_device, choose_precision, describe_hardware, list_versions, seed_everything
 from pareft.tuning.adapters import attach, find_targets, merge
 from pareft.tuning.training import Task, TrainingResult, make_arguments, train
@@ -81,6 +83,7 @@ def run(
     if finished.is_file():
         return RunRecord.from_json(finished.read_text(encoding="utf-8"))
     prepared = prepare(chosen)
+    check_same_plan(folder, prepared.plan)
     write_atomic(folder / "recipe.yaml", write_yaml(chosen))
     write_atomic(folder / "plan.json", prepared.plan.to_json())
     with explain_failures(folder, arm or "the run"):
@@ -131,6 +134,11 @@ def prepare(recipe: Recipe) -> Prepared:
 def _decide(base: Base, settings: PruneSettings | None) -> PruningPlan:
     if settings is None:
         return plan(base, by="everything")
+    if settings.plan:
+        chosen = PruningPlan.read(settings.plan)
+        check_plan(base.config, chosen)
+        check_weights(base, list_tensors(base), chosen)
+        return chosen
     if isinstance(settings.layers, str):
         return plan(base, by=settings.layers)
     return plan(base, layers=settings.layers)
@@ -167,7 +175,7 @@ def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Pro
     model = build_model(prepared)
     counted = count_parameters(model)
     trained = _train(prepared, model, folder, arm, progress)
-    save_artefact(model, prepared.plan, recipe.adapt, prepared.tokenizer, folder)
+    save_artefact(model, prepared.plan, prepared.tokenizer, folder)
     started = time.perf_counter()
     merged = merge(model) if isinstance(model, PeftModel) else model
     scores = evaluate(prepared, merged, folder / "predictions.jsonl", progress, label=_label(arm, "evaluate"))

@@ -6,7 +6,17 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from pareft.errors import RecipeError
@@ -40,9 +50,19 @@ class DataSettings(Settings):
 
 
 class PruneSettings(Settings):
-    """Which layers stay: the paper's rule, or the kept layers of each stack, 0-based."""
+    """What stays: layers by the paper's rule or as listed for each stack, 0-based; or what the file of a plan says."""
 
-    layers: Literal["alternating"] | dict[str, list[int]] = "alternating"
+    layers: Literal["alternating"] | dict[str, list[int]] | None = None
+    plan: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_both(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or values.get("plan") is None:
+            return {"layers": "alternating"} | dict(values) if isinstance(values, Mapping) else values
+        if values.get("layers") is not None:
+            raise ValueError("give prune.layers or prune.plan, not both")
+        return values
 
 
 class LoraSettings(Settings):

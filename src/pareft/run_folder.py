@@ -1,6 +1,5 @@
 """The folder of a run: whose it is, and the adapter or weights in it."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import RunError
 from pareft.models.plan import PruningPlan
-from pareft.recipe import LoraSettings, Recipe
+from pareft.models.saving import save_checkpoint
+from pareft.recipe import Recipe
 from pareft.recipe_file import read_recipe
-from pareft.records import write_atomic
+from pareft.tuning.storage import describe_adapter, save_adapter
 
+ADAPTER, WEIGHTS, PLAN, RECIPE, RECORD = "adapter", "weights", "plan.json", "recipe.yaml", "record.json"
 BESIDE_THE_RUN = ("measure", "evaluate.untouched")  # keys that change what `compare` does around a run, and not the run
 
 
 def check_folder(folder: Path, recipe: Recipe) -> None:
     """Raise `RunError` if the folder is another recipe's, or holds something that is no run."""
-    written = folder / "recipe.yaml"
+    written = folder / RECIPE
     if not written.is_file():
         if folder.is_dir() and any(folder.iterdir()):
             raise RunError(f"{folder} is not empty and is no run folder; give another with --out")
@@ -35,6 +36,18 @@ def check_folder(folder: Path, recipe: Recipe) -> None:
         )
 
 
+def check_same_plan(folder: Path, plan: PruningPlan) -> None:
+    """Raise `RunError` if an unfinished run in the folder began with another plan, or with other weights under the same name."""
+    if not (folder / PLAN).is_file():
+        return
+    there = PruningPlan.read(folder / PLAN)
+    if there.fingerprint != plan.fingerprint:
+        raise RunError(
+            f"{folder} holds a run of plan {there.fingerprint} ({there.describe()}), the recipe now gives {plan.fingerprint} "
+            f"({plan.describe()}): the plan or the base has changed; give another folder with --out"
+        )
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, with dotted keys."""
     flat: dict[str, Any] = {}
@@ -43,50 +56,16 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def save_artefact(
-    model: PreTrainedModel | PeftModel,
-    plan: PruningPlan,
-    adapted: LoraSettings | None,
-    tokenizer: PreTrainedTokenizerBase,
-    folder: Path,
-) -> None:
-    """The adapter, or the weights with the tokenizer as a stock checkpoint; in a temporary folder first, so it is whole or not
-    there.
-    """
-    name = "adapter" if isinstance(model, PeftModel) else "weights"
-    temporary = folder / f".{name}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    if isinstance(model, PeftModel) and adapted:
-        model.peft_config["default"].base_model_name_or_path = plan.base
-        model.save_pretrained(temporary, save_embedding_layers=False)
-        write_atomic(temporary / "README.md", _describe_adapter(plan, adapted))  # peft's own is an empty form
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's and holds what the run has made."""
+    return (folder / RECIPE).is_file() and ((folder / ADAPTER).is_dir() or (folder / WEIGHTS).is_dir())
+
+
+def save_artefact(model: PreTrainedModel | PeftModel, plan: PruningPlan, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """The adapter, or the weights with the tokenizer; whole, or not there."""
+    if isinstance(model, PeftModel):
+        extra = "How it was trained is in `recipe.yaml`, how well it does in `record.json`, both in the folder above.\n"
+        card = describe_adapter(plan, model.peft_config["default"], extra=extra)
+        save_adapter(model, plan, folder / ADAPTER, card=card)
     else:
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-    shutil.rmtree(folder / name, ignore_errors=True)
-    temporary.rename(folder / name)
-
-
-def _describe_adapter(plan: PruningPlan, settings: LoraSettings) -> str:
-    kept = ", ".join(f"{len(kept)} of {plan.depths[stack]} {stack} layers" for stack, kept in plan.layers.items())
-    return f"""---
-base_model: {plan.base}
-library_name: peft
-tags: [lora, pareft]
----
-
-# LoRA adapter for {plan.base}, pruned
-
-It fits one model only: {plan.base} with {kept}, plan {plan.fingerprint} (`plan.json`, in the folder above).
-
-```python
-import pareft
-from peft import PeftModel
-
-plan = pareft.PruningPlan.from_json(open("plan.json").read())
-model = PeftModel.from_pretrained(pareft.load("{plan.base}", plan), "adapter")
-```
-
-Rank {settings.rank}, alpha {settings.alpha:g}, target {settings.target}, bias {settings.bias}.
-How it was trained is in `recipe.yaml`, how well it does in `record.json`.
-"""
+        save_checkpoint(model, folder / WEIGHTS, tokenizer=tokenizer, trained=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from pareft.errors import PlanError
 from pareft.models.checkpoint import Base
@@ -48,6 +48,11 @@ def identify(base: Base, tensors: Mapping[str, Path]) -> PruningPlan:
         widths=measure_widths(base.config, family),
         by="everything",
     )
+
+
+def read_fingerprint(model: PreTrainedModel) -> str | None:
+    """The fingerprint of the plan a model was built by; `None` for one that pareft did not build, or whose weights were trained."""
+    return getattr(model.config, PLAN_KEY, None)
 
 
 def check_weights(base: Base, tensors: Mapping[str, Path], plan: PruningPlan) -> None:

@@ -62,15 +62,18 @@ def load(
         plan = identify(source, tensors)
         config = prune_config(config, plan)
     wanted = _choose_dtype(dtype, config)
-    model, report = build.from_pretrained(
-        None,
-        config=config,
-        state_dict=dict(read_pieces(tensors, pieces, _make_cast(build, wanted))),
-        dtype=wanted,
-        device_map=device_map,
-        quantization_config=quantization_config,
-        output_loading_info=True,
-    )
+    try:
+        model, report = build.from_pretrained(
+            None,
+            config=config,
+            state_dict=dict(read_pieces(tensors, pieces, _make_choice(build, wanted))),
+            dtype=wanted,
+            device_map=device_map,
+            quantization_config=quantization_config,
+            output_loading_info=True,
+        )
+    except ImportError as error:
+        raise ModelError(f"{str(error).splitlines()[0]} (pip install 'pareft[quant]')") from error
     family = find_family(config)
     missing = sorted(name for name in report["missing_keys"] if head is None or family.locate(name))  # another head may be fresh
     if missing:
@@ -87,14 +90,14 @@ def _choose_dtype(dtype: Dtype, config: PreTrainedConfig) -> Dtype:
     return getattr(torch, said) if isinstance(said, str) else said or "auto"
 
 
-def _make_cast(build: type[PreTrainedModel], dtype: Dtype) -> Callable[[str, torch.Tensor], torch.Tensor]:
-    """Change the dtype of a tensor as it is read; what transformers keeps in float32 (T5's `wo` in fp16) stays as it is."""
+def _make_choice(build: type[PreTrainedModel], dtype: Dtype) -> Callable[[str, torch.dtype], torch.dtype]:
+    """As what a tensor is read; what transformers keeps in float32 (T5's `wo` in fp16) stays as it is stored."""
     kept = [*(build._keep_in_fp32_modules_strict or ()), *((build._keep_in_fp32_modules or ()) if dtype == torch.float16 else ())]
     half = dtype in (torch.float16, torch.bfloat16)
 
-    def cast(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if dtype == "auto" or not tensor.is_floating_point() or (half and any(part in name.split(".") for part in kept)):
-            return tensor
-        return tensor.to(dtype)
+    def choose(name: str, stored: torch.dtype) -> torch.dtype:
+        if dtype == "auto" or not stored.is_floating_point or (half and any(part in name.split(".") for part in kept)):
+            return stored
+        return dtype
 
-    return cast
+    return choose

@@ -55,8 +55,9 @@ class PruningPlan(BaseModel):
     @property
     def fingerprint(self) -> str:
         """Equal for plans that keep the same of the same base, however they were decided and whatever the base's path."""
-        kept = [sorted(part.items()) for part in (self.depths, self.layers, self.heads, self.neurons)]
-        content = [self.family, self.base_digest, self.weights_digest, kept]
+        content: list[Any] = [self.family, self.base_digest, sorted(self.depths.items()), sorted(self.layers.items())]
+        if self.weights_digest or self.narrows:  # plans from before there were weights and widths in them keep their fingerprint
+            content += [self.weights_digest, self.heads, self.neurons]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -73,6 +74,11 @@ class PruningPlan(BaseModel):
     def ratio(self) -> float:
         """The fraction of the layers that is removed, over all stacks."""
         return 1 - sum(map(len, self.layers.values())) / sum(self.depths.values())
+
+    def whole(self) -> "PruningPlan":
+        """The plan that keeps all of the same base."""
+        everything = {stack: tuple(range(depth)) for stack, depth in self.depths.items()}
+        return self.model_copy(update={"layers": everything, "heads": {}, "neurons": {}, "by": "everything"})
 
     def kept_heads(self, key: str, layer: int) -> tuple[int, ...]:
         """The heads (key-value groups) that a kept layer keeps of `stack.attention`, by the layer's number in the base."""

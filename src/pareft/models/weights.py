@@ -4,6 +4,7 @@ import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from pareft.errors import ModelError
 from pareft.models.checkpoint import Base, explained, find_file
 from pareft.models.width import Piece
 
-MAPPED_BYTES = 64 * 2**20  # how much of a mapped file is read before it is let go; the pages read count as our memory until then
+BLOCK_BYTES = 4 * 2**20  # how much is copied at a time
+MAPPED_BYTES = 32 * 2**20  # how much of a mapped file is read before it is let go; the pages read count as our memory until then
 
 
 def list_tensors(base: Base) -> dict[str, Path]:
@@ -56,9 +58,9 @@ def _read_index(base: Base, index: Path) -> dict[str, Path]:
 
 
 def read_pieces(
-    tensors: Mapping[str, Path], pieces: Mapping[str, Piece], cast: Callable[[str, torch.Tensor], torch.Tensor]
+    tensors: Mapping[str, Path], pieces: Mapping[str, Piece], choose_dtype: Callable[[str, torch.dtype], torch.dtype]
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Read just these pieces, by their new names; `cast` changes dtypes tensor by tensor. Everything yielded is a copy.
+    """Read just these pieces, by their new names; `choose_dtype` says as what, by name and stored dtype. Everything is a copy.
 
     Raises:
         ModelError: a file is damaged, or lacks what its index says it holds.
@@ -69,7 +71,7 @@ def read_pieces(
     for path, wanted in by_file.items():
         with open_tensors(path) as file:
             for new in wanted:
-                yield new, cast(new, pieces[new].of(file.view(pieces[new].name)))
+                yield new, file.read(pieces[new], partial(choose_dtype, new))
 
 
 class TensorFile:
@@ -78,7 +80,7 @@ class TensorFile:
     def __init__(self, path: Path) -> None:
         self.path, self._seen = path, 0
         self._map()
-        self.names = list(self._tensors.keys())
+        self.names = frozenset(self._tensors.keys())
 
     def view(self, name: str) -> torch.Tensor:
         """A tensor as it lies in the file; the next call may let it go, so copy what is to stay."""
@@ -86,9 +88,19 @@ class TensorFile:
             self._map()
         if name not in self.names:
             raise ModelError(f"{self.path.name} lacks the tensor {name} that its index says it holds")
-        tensor: torch.Tensor = self._tensors.get_tensor(name)
-        self._seen += tensor.nbytes
-        return tensor
+        return self._tensors.get_tensor(name)
+
+    def read(self, piece: Piece, choose_dtype: Callable[[torch.dtype], torch.dtype]) -> torch.Tensor:
+        """A copy of a piece, block by block, so that neither the file nor another dtype ever takes as much again."""
+        whole = self.view(piece.name)
+        if whole.dim() == 0:
+            return whole.to(choose_dtype(whole.dtype), copy=True)
+        result = torch.empty(piece.shape(whole), dtype=choose_dtype(whole.dtype))
+        step = max(1, BLOCK_BYTES * whole.shape[0] // max(whole.nbytes, 1))
+        for start in range(0, result.shape[0], step):
+            result[start : start + step].copy_(piece.rows(self.view(piece.name), start, start + step))
+            self._seen += min(BLOCK_BYTES, whole.nbytes)
+        return result
 
     def _map(self) -> None:
         self._tensors = safe_open(self.path, framework="pt") if self.path.suffix == ".safetensors" else _Unpickled(self.path)

@@ -30,6 +30,20 @@ class Piece:
     name: str
     slice: Slice | None = None
 
+    def shape(self, tensor: torch.Tensor) -> tuple[int, ...]:
+        """The shape of the kept part of the base's tensor."""
+        shape = list(tensor.shape)
+        if self.slice:
+            shape[self.slice.dim] = len(self.slice.units) * self.slice.size
+        return tuple(shape)
+
+    def rows(self, tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Rows of the kept part; of the base's tensor, no other is touched."""
+        if self.slice is None:
+            return tensor[start:stop]
+        kept = torch.tensor(self.slice.indices())
+        return tensor[kept[start:stop]] if self.slice.dim == 0 else tensor[start:stop].index_select(1, kept)
+
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
         """The kept part of the base's tensor, a copy."""
         if self.slice is None:

@@ -1,58 +1,158 @@
-"""LoRA through peft: a stock `PeftModel` on a pruned model."""
+"""LoRA through peft: a stock `PeftModel` on a pruned model, new or stored; several on one base."""
+
+from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import set_peft_model_state_dict
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
+from pareft.models.identity import read_fingerprint
 from pareft.recipe import LoraSettings
+from pareft.tuning.storage import StoredAdapter, make_mixable, read_adapter
+
+_TASKS = {"AutoModelForSeq2SeqLM": "SEQ_2_SEQ_LM", "AutoModelForCausalLM": "CAUSAL_LM"}
+_HEADS = {"ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS", "ForQuestionAnswering": "QUESTION_ANS"}
 
 
-def attach(model: PreTrainedModel, settings: LoraSettings, *, seed: int = 0) -> PeftModel:
-    """Freeze the model and wrap its target modules with LoRA, in place: y = Wx + b + (alpha / rank) B A dropout(x), B zero.
+def attach(
+    model: PreTrainedModel | PeftModel, adapter: LoraSettings | str | Path, *, name: str = "default", seed: int = 0
+) -> PeftModel:
+    """Put an adapter on a model, in place: a new LoRA by its settings, to be trained, or a stored one by its folder, to be used.
 
-    The wrapped model computes the model's own function until it is trained. Adapters are float32 whatever the base is. With `bias:
+    A new one freezes the model and wraps its target modules: y = Wx + b + (alpha / rank) B A dropout(x), B zero, so that the
+    wrapped model computes the model's own function until it is trained. Adapters are float32 whatever the base is. With `bias:
     wrapped` the existing biases of wrapped layers are trained too and saved with the adapter; T5 has none there and gets none.
 
+    A stored one fits the base and plan it was trained on and no other. Call it again with another `name` for several tasks on one
+    base; `set_adapter(name)` switches, `adapter_names=[...]` of a call gives every row of a batch its own.
+
     Raises:
-        AdapterError: no module is called what `target` says.
+        AdapterError: no module is called what `target` says; a stored adapter of another plan or base; a name that is taken.
     """
-    targets = find_targets(model, settings)
+    if isinstance(model, PeftModel) and name in model.peft_config:
+        raise AdapterError(f"the model has an adapter {name!r} already; give another name")
+    if isinstance(adapter, LoraSettings):
+        return _attach_new(model, adapter, name, seed)
+    stored = read_adapter(Path(adapter))
+    check_fit(model, stored)
+    return _attach_stored(model, stored, name)
+
+
+def _attach_new(model: PreTrainedModel | PeftModel, settings: LoraSettings, name: str, seed: int) -> PeftModel:
     config = LoraConfig(
-        task_type="SEQ_2_SEQ_LM",
+        task_type=_find_task(_unwrap(model)),
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         bias="lora_only" if settings.bias == "wrapped" else "none",
-        target_modules=targets,
+        target_modules=find_targets(_unwrap(model), settings),
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        wrapped = get_peft_model(model, config)
+        wrapped = _wrap(model, config, name)
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()  # a bias trained in bf16 would lose its small steps
     return wrapped
 
 
+def _attach_stored(model: PreTrainedModel | PeftModel, stored: StoredAdapter, name: str) -> PeftModel:
+    stored = make_mixable(stored, _unwrap(model))
+    stored.config.inference_mode = True
+    wrapped = _wrap(model, stored.config, name)
+    report = set_peft_model_state_dict(wrapped, dict(stored.tensors), adapter_name=name)
+    if report.unexpected_keys:
+        raise AdapterError(f"{stored.folder}: the model has no place for {report.unexpected_keys[0]}")
+    return wrapped.eval()
+
+
+def _wrap(model: PreTrainedModel | PeftModel, config: LoraConfig, name: str) -> PeftModel:
+    if not isinstance(model, PeftModel):
+        return get_peft_model(model, config, adapter_name=name)
+    try:
+        model.add_adapter(name, config)
+    except ValueError as error:  # two adapters that train biases
+        raise AdapterError(f"{name!r} cannot share the base with {', '.join(model.peft_config)}: {error}") from error
+    return model
+
+
+def check_fit(model: PreTrainedModel | PeftModel, stored: StoredAdapter) -> None:
+    """Raise `AdapterError` unless the adapter was trained on what this model is."""
+    there, here = stored.plan, read_fingerprint(_unwrap(model))
+    if there is None:
+        raise AdapterError(
+            f"{stored.folder} has no plan.json, so nothing says which layers it was trained on. If that was the whole base, "
+            "`pareft adapter remap` moves it onto a plan; else attach it with peft."
+        )
+    if here == there.fingerprint:
+        return
+    found = f"is of plan {here}" if here else "carries no plan: it was not loaded by pareft, or its weights were trained"
+    raise AdapterError(
+        f"{stored.folder} was trained on plan {there.fingerprint} ({there.base}: {there.describe()}); this model {found}. "
+        f"Load its own: pareft.load({there.base!r}, PruningPlan.read('{stored.folder}/plan.json')); or move the adapter with "
+        "`pareft adapter remap`."
+    )
+
+
 def find_targets(model: PreTrainedModel, settings: LoraSettings) -> list[str]:
-    """The names of the linear layers that `target` stands for in this model, which may be on `meta`.
+    """The names of the linear layers that `target` stands for in this model, which may be on `meta`: last names where these select
+    just them, else full names.
 
     Raises:
         AdapterError: no module is called what `target` says.
     """
-    linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | Conv1D)}
+    short = sorted({name.rpartition(".")[2] for name in linear})
     if isinstance(settings.target, str):
-        return sorted(linear.intersection(find_family(model.config).targets(settings.target)))
+        return _find_by_role(model, linear, settings.target)
     head = next((name for name, module in model.named_modules() if module is model.get_output_embeddings()), "")
     if head in settings.target:
         raise AdapterError(f"adapt.target: {head} shares its weight with the embeddings and cannot be merged; leave it out")
-    names = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     for target in settings.target:
-        if not any(name == target or name.endswith(f".{target}") for name in names):
-            raise AdapterError(f"adapt.target: the base has no linear layer {target!r}; it has {', '.join(sorted(linear))}")
+        if not any(name == target or name.endswith(f".{target}") for name in linear):
+            raise AdapterError(f"adapt.target: the base has no linear layer {target!r}; it has {', '.join(short)}")
     return settings.target
+
+
+def _find_by_role(model: PreTrainedModel, linear: set[str], role: str) -> list[str]:
+    family = find_family(model.config)
+    wanted = family.targets(role)
+    if not wanted:
+        raise AdapterError(
+            f"adapt.target: {role} cannot be told apart in a {family.model_type}, whose query, key and value are one projection; "
+            "use attention"
+        )
+    found = set()
+    for name in linear:
+        place = family.locate(name)
+        if place and any(
+            place.tail == target or place.tail.endswith(f".{target}") for target in wanted if _fits(target, place.tail)
+        ):
+            found.add(name)
+    last = {name.rpartition(".")[2] for name in found}
+    return sorted(last if found == {name for name in linear if name.rpartition(".")[2] in last} else found)
+
+
+def _fits(target: str, tail: str) -> bool:
+    """A target with a dot is the whole path below the layer."""
+    return "." not in target or target == tail
+
+
+def _find_task(model: PreTrainedModel) -> str | None:
+    for ending, task in _HEADS.items():
+        if type(model).__name__.endswith(ending):
+            return task
+    family = find_family(model.config)
+    return _TASKS.get(family.auto_class) if model.main_input_name == "input_ids" and model.can_generate() else None
+
+
+def _unwrap(model: PreTrainedModel | PeftModel) -> Any:
+    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def merge(model: PeftModel) -> PreTrainedModel:

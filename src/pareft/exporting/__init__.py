@@ -1,0 +1,77 @@
+"""Leave pareft: a run as a stock checkpoint, as a peft adapter, or as ONNX, each verified by a process that has no pareft.
+
+A folder is written beside its place, read back by a fresh process with stock libraries, and moved into place only if that process
+computes the same logits.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pareft.errors import RunError
+from pareft.exporting.forms import WRITERS, Form
+from pareft.records import RunRecord, explain_os_error
+from pareft.run_folder import ADAPTER, RECIPE, RECORD, is_run
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written and how it was verified: `difference` is the largest between its logits and the run's, `largest` the largest
+    logit; `notes` say what a user should know.
+    """
+
+    form: Form
+    folder: Path
+    bytes: int
+    difference: float
+    largest: float
+    notes: tuple[str, ...] = ()
+
+
+def export(run: str | Path, folder: str | Path, form: Form = "merged") -> Export:
+    """Write what a run has made for users of stock libraries.
+
+    Args:
+        run: the folder of a finished run.
+        folder: where to write; it must not be there yet.
+        form: `merged`, a stock checkpoint with tokenizer and model card, padded with zeros where layers differ in width; `adapter`,
+            a peft folder with its plan; `base`, the pruned base that adapters of this plan sit on; `onnx`, the forward pass.
+
+    Raises:
+        RunError: no finished run, a folder that is there already, a form the run does not have, or an export that does not compute
+            what the run does; nothing is left behind then.
+    """
+    source, target = Path(run), Path(folder)
+    record = read_finished(source)
+    if target.exists():
+        raise RunError(f"{target} is there already; give another folder")
+    if form == "adapter" and not (source / ADAPTER).is_dir():
+        raise RunError(f"{source} trained no adapter but all weights; export it merged")
+    temporary = target.parent / f".{target.name}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        difference, largest, notes = WRITERS[form](source, record, temporary)
+        shutil.rmtree(temporary / "check", ignore_errors=True)
+        (temporary / "result").rename(target)
+    except OSError as error:
+        raise RunError(explain_os_error(error, target)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    return Export(form, target, size, difference, largest, notes)
+
+
+def read_finished(run: Path) -> RunRecord:
+    """The record of a finished run.
+
+    Raises:
+        RunError: no run, or an unfinished one.
+    """
+    if not is_run(run) and not (run / RECIPE).is_file():
+        raise RunError(
+            f"{run} is no run folder: it has no {RECIPE}. Give a folder that `pareft run` or `pareft compare` has written."
+        )
+    if not (run / RECORD).is_file() or not is_run(run):
+        raise RunError(f"{run} is not finished; the command that started it goes on where it stopped")
+    return RunRecord.from_json((run / RECORD).read_text(encoding="utf-8"))

@@ -1,0 +1,48 @@
+"""The model card of an exported run."""
+
+from pathlib import Path
+
+from pareft.models.plan import PruningPlan
+from pareft.records import RunRecord
+from pareft.run_folder import ADAPTER, RECIPE
+
+
+def describe_checkpoint(record: RunRecord, plan: PruningPlan, run: Path, notes: list[str]) -> str:
+    """The model card: what it is, how it was made, what it scored."""
+    recipe = (run / RECIPE).read_text(encoding="utf-8")
+    how = "LoRA merged into the weights" if (run / ADAPTER).is_dir() else "all weights trained"
+    kept = "\n".join(f"- {note}" for note in notes)
+    layers = "; ".join(f"{stack} {', '.join(map(str, numbers))}" for stack, numbers in plan.layers.items())
+    return f"""---
+base_model: {plan.base}
+library_name: transformers
+tags: [pruning, pareft]
+---
+
+# {plan.base}, pruned and fine-tuned
+
+{kept}
+- {how}; {record.parameters.trainable:,} of {record.parameters.total:,} parameters trained, {record.precision}, seed {record.seed}
+- plan `{plan.fingerprint}`: the base's layers that are kept, 0-based: {layers}
+{list_scores(record)}
+## Recipe
+
+```yaml
+{recipe}```
+"""
+
+
+def list_scores(record: RunRecord) -> str:
+    """The scores and what they were taken on."""
+    protocol = record.protocol
+    rows = "\n".join(f"| {name} | {value:.2f} |" for name, value in record.scores.items())
+    return f"""
+## Scores
+
+| metric | value |
+| --- | ---: |
+{rows}
+
+On {protocol.examples.get("test")} test examples of `{Path(protocol.data).name}` (digest {protocol.data_digest}),
+{protocol.num_beams} beams, at most {protocol.max_new_tokens} new tokens.
+"""

@@ -1,0 +1,66 @@
+"""Whether an export computes what the run does, as a fresh process with stock libraries sees it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from transformers import PreTrainedModel
+
+from pareft.errors import RunError
+
+TOLERANCE = 1e-4  # of the largest logit, in float32
+_READER = Path(__file__).with_name("stock_reader.py")
+
+
+def make_inputs(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Two rows of token ids, one of them padded, that a text model takes."""
+    generator = torch.Generator().manual_seed(0)
+    size = model.config.get_text_config().vocab_size
+    tokens = torch.randint(min(4, size - 1), size, (2, 24), generator=generator)
+    mask = torch.ones_like(tokens)
+    mask[1, 17:] = 0
+    inputs = {"input_ids": tokens, "attention_mask": mask}
+    if model.config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = torch.randint(min(4, size - 1), size, (2, 9), generator=generator)
+    return inputs
+
+
+@torch.no_grad()
+def compute_logits(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The logits of one forward pass, on the processor."""
+    device = next(model.parameters()).device
+    return model(**{name: value.to(device) for name, value in inputs.items()}).logits.float().cpu().contiguous()
+
+
+def verify(
+    temporary: Path, inputs: dict[str, torch.Tensor], expected: torch.Tensor, *, model: Path, adapter: Path | None = None
+) -> tuple[float, float]:
+    """The largest difference of the logits a fresh process computes, and the largest logit.
+
+    Raises:
+        RunError: that process cannot load the folder, or computes something else.
+    """
+    case = temporary / "case.safetensors"
+    save_file({**inputs, "expected": expected}, case)
+    command = [sys.executable, str(_READER), str(model), str(case), *([str(adapter)] if adapter else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise RunError(f"the export was not written: stock libraries cannot load it ({reason})")
+    difference = float(json.loads(done.stdout.strip().splitlines()[-1])["difference"])
+    largest = float(expected.abs().max())
+    return check(difference, largest), largest
+
+
+def check(difference: float, largest: float) -> float:
+    """The difference, or `RunError` where it is too large."""
+    if not difference <= TOLERANCE * max(largest, 1.0):
+        raise RunError(
+            f"the export was not written: read back, its logits differ by {difference:.2e} (largest logit {largest:.3g}, allowed "
+            f"{TOLERANCE:g} of it)"
+        )
+    return difference

@@ -1,0 +1,51 @@
+"""Models as files: a stock checkpoint, with the plan beside it where no stock config can say the shapes."""
+
+import shutil
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pareft.models.families import find_family
+from pareft.models.identity import PLAN_KEY
+from pareft.models.loading import PLAN_FILE
+from pareft.models.plan import PruningPlan
+from pareft.models.width import fits_stock
+from pareft.records import write_atomic
+
+
+def save_checkpoint(
+    model: PreTrainedModel, folder: Path, *, tokenizer: PreTrainedTokenizerBase | None = None, trained: bool = False
+) -> None:
+    """Save a model, replacing what is there: whole, or not at all. `load(folder)` reads it back.
+
+    It is a stock checkpoint, which stock transformers loads, unless layers differ in width in a way the config cannot say; then
+    `plan.json` lies beside the weights and pareft alone loads it. A `trained` model no longer is its base under its plan, and does
+    not say so any more.
+    """
+    temporary = folder.parent / f".{folder.name}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    fingerprint = getattr(model.config, PLAN_KEY, None)
+    if trained and fingerprint:
+        delattr(model.config, PLAN_KEY)
+    try:
+        model.save_pretrained(temporary)
+    finally:
+        if fingerprint:
+            setattr(model.config, PLAN_KEY, fingerprint)
+    if tokenizer:
+        tokenizer.save_pretrained(temporary)
+    plan = known_plan(model)
+    if plan and not is_stock(model, plan):
+        write_atomic(temporary / PLAN_FILE, plan.to_json())
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+def known_plan(model: PreTrainedModel) -> PruningPlan | None:
+    """The plan a model was built by, where pareft built it in this process."""
+    return getattr(model, "pareft_plan", None)
+
+
+def is_stock(model: PreTrainedModel, plan: PruningPlan) -> bool:
+    """Whether a model's own config says its shapes."""
+    return fits_stock(model.config, find_family(model.config), plan)

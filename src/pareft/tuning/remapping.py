@@ -1,0 +1,123 @@
+"""Move an adapter from the plan it was trained on to another plan of the same base, or to the whole base."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pareft.errors import AdapterError
+from pareft.models.families.schema import Family
+from pareft.models.plan import PruningPlan
+from pareft.tuning.storage import StoredAdapter, describe_adapter, write_adapter
+
+_PREFIX = "base_model.model."
+
+
+@dataclass(frozen=True)
+class Remapped:
+    """What a move did, by stack and in the base's layer numbers: layers that took their LoRA along, layers of the adapter that the
+    new plan does not keep, and layers of the new plan that have no LoRA now.
+    """
+
+    moved: dict[str, list[int]]
+    left_out: dict[str, list[int]]
+    without: dict[str, list[int]]
+
+    def describe(self) -> str:
+        """One line for each kind."""
+        lines = [f"moved: {_list_layers(self.moved)}", f"left out: {_list_layers(self.left_out)}"]
+        return "\n".join([*lines, f"without LoRA now: {_list_layers(self.without)}"])
+
+
+def remap(stored: StoredAdapter, family: Family, to: PruningPlan, out: Path) -> Remapped:
+    """Write the adapter for another plan of its base: every kept layer's LoRA at that layer's new number.
+
+    Target modules are named in full afterwards, so that peft wraps only layers that have weights in the file.
+
+    Raises:
+        AdapterError: a plan of another base, layers of other widths, nothing shared, or a folder that is there already.
+    """
+    plan = stored.plan
+    assert plan is not None
+    if out.exists():
+        raise AdapterError(f"{out} is there already; give another folder")
+    check_same_base(plan, to)
+    check_same_widths(plan, to)
+    renamed = {name: _renumber(name, family, plan, to) for name in stored.tensors}
+    tensors = {new: stored.tensors[name] for name, new in renamed.items() if new}
+    targets = sorted({new.removeprefix(_PREFIX).rpartition(".lora_A.")[0] for new in tensors if ".lora_A." in new})
+    if not targets:
+        raise AdapterError(f"nothing to move: the new plan shares no layer with {stored.folder}")
+    config = replace(
+        stored.config,
+        target_modules=targets,
+        exclude_modules=None,
+        layers_to_transform=None,
+        layers_pattern=None,
+        rank_pattern=_renumber_keys(stored.config.rank_pattern, family, plan, to),
+        alpha_pattern=_renumber_keys(stored.config.alpha_pattern, family, plan, to),
+    )
+    write_adapter(
+        StoredAdapter(out, config, tensors, to),
+        describe_adapter(to, config, extra=f"Moved from plan `{plan.fingerprint}` ({plan.describe()}).\n"),
+    )
+    adapted = _adapted_layers(stored.tensors, family, plan)
+    return Remapped(
+        moved={stack: [layer for layer in adapted[stack] if layer in kept] for stack, kept in to.layers.items()},
+        left_out={stack: [layer for layer in adapted[stack] if layer not in kept] for stack, kept in to.layers.items()},
+        without={stack: [layer for layer in kept if layer not in adapted[stack]] for stack, kept in to.layers.items()},
+    )
+
+
+def check_same_base(plan: PruningPlan, to: PruningPlan) -> None:
+    """Raise `AdapterError` unless two plans are of one base."""
+    if (plan.base_digest, plan.weights_digest) != (to.base_digest, to.weights_digest):
+        raise AdapterError(
+            f"the adapter was trained on {plan.base} (architecture {plan.base_digest}, weights {plan.weights_digest}), the plan is "
+            f"of {to.base} (architecture {to.base_digest}, weights {to.weights_digest}); an adapter stays with its base"
+        )
+
+
+def check_same_widths(plan: PruningPlan, to: PruningPlan) -> None:
+    """Raise `AdapterError` unless the layers that two plans share keep the same heads and neurons."""
+    for stack, layers in plan.layers.items():
+        for layer in sorted(set(layers) & set(to.layers[stack])):
+            for key in plan.widths:
+                if key.partition(".")[0] != stack:
+                    continue
+                kept = [p.kept_heads(key, layer) if "." in key else p.kept_neurons(key, layer) for p in (plan, to)]
+                if kept[0] != kept[1]:
+                    raise AdapterError(
+                        f"{key} of layer {layer} keeps other units in the two plans ({len(kept[0])} and {len(kept[1])}); LoRA "
+                        "moves between plans that differ in layers alone"
+                    )
+
+
+def _renumber(name: str, family: Family, plan: PruningPlan, to: PruningPlan) -> str | None:
+    """A tensor's or module's name under another plan; `None` if its layer is not kept there. What is in no layer keeps its name."""
+    prefix = _PREFIX if name.startswith(_PREFIX) else ""
+    place = family.locate(name.removeprefix(prefix))
+    if place is None:
+        return name
+    layer, kept = plan.layers[place.stack.name][place.layer], to.layers[place.stack.name]
+    return f"{prefix}{place.prefix}{kept.index(layer)}.{place.tail}" if layer in kept else None
+
+
+def _renumber_keys(patterns: Mapping[str, Any], family: Family, plan: PruningPlan, to: PruningPlan) -> dict[str, Any]:
+    if loose := [key for key in patterns if not family.locate(key) and re.search(r"\d", key)]:
+        raise AdapterError(f"cannot tell which layer the pattern {loose[0]!r} of the adapter means; name modules in full")
+    return {new: value for key, value in patterns.items() if (new := _renumber(key, family, plan, to))}
+
+
+def _adapted_layers(tensors: Mapping[str, Any], family: Family, plan: PruningPlan) -> dict[str, list[int]]:
+    adapted: dict[str, set[int]] = {stack: set() for stack in plan.layers}
+    for name in tensors:
+        place = family.locate(name.removeprefix(_PREFIX))
+        if place:
+            adapted[place.stack.name].add(plan.layers[place.stack.name][place.layer])
+    return {stack: sorted(layers) for stack, layers in adapted.items()}
+
+
+def _list_layers(layers: Mapping[str, list[int]]) -> str:
+    return "; ".join(f"{stack} {', '.join(map(str, found))}" for stack, found in layers.items() if found) or "nothing"

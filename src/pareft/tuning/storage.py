@@ -1,0 +1,146 @@
+"""Adapters as files: a standard peft folder with the plan it was trained on beside the weights."""
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftConfig, PeftModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from pareft.errors import AdapterError
+from pareft.models.plan import PruningPlan
+from pareft.records import write_atomic
+
+WEIGHTS, CONFIG, PLAN = "adapter_model.safetensors", "adapter_config.json", "plan.json"
+_PREFIX, _BIAS = "base_model.model.", ".base_layer.bias"
+
+
+@dataclass(frozen=True)
+class StoredAdapter:
+    """An adapter read from its folder; `plan` is what it was trained on, `None` where nothing says so."""
+
+    folder: Path
+    config: Any
+    tensors: Mapping[str, torch.Tensor]
+    plan: PruningPlan | None
+
+
+def read_adapter(folder: Path) -> StoredAdapter:
+    """Read a LoRA adapter.
+
+    Raises:
+        AdapterError: no adapter there, one that is no LoRA, or damaged or pickled weights.
+        PlanError: its plan.json was changed after it was written.
+    """
+    if not (folder / CONFIG).is_file():
+        raise AdapterError(f"no adapter in {folder}: it has no {CONFIG}")
+    if not (folder / WEIGHTS).is_file():
+        pickled = " It has adapter_model.bin, a pickle, which is not opened." if (folder / "adapter_model.bin").is_file() else ""
+        raise AdapterError(f"{folder} has no {WEIGHTS}.{pickled} Save it again with peft's save_pretrained.")
+    try:
+        config, tensors = PeftConfig.from_pretrained(folder), load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise AdapterError(f"{folder / WEIGHTS} is no safetensors file, or a damaged or truncated one ({error})") from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise AdapterError(f"cannot read {folder / CONFIG}: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, LoraConfig):
+        raise AdapterError(f"{folder} holds a {config.peft_type} adapter; pareft attaches LoRA")
+    plan = PruningPlan.read(folder / PLAN) if (folder / PLAN).is_file() else None
+    return StoredAdapter(folder, config, tensors, plan)
+
+
+def write_adapter(stored: StoredAdapter, card: str) -> None:
+    """Write an adapter to its folder, which must not be there yet: whole, or not at all."""
+    temporary = _start(stored.folder)
+    save_file(dict(stored.tensors), temporary / WEIGHTS, metadata={"format": "pt"})
+    stored.config.save_pretrained(temporary)
+    _finish(temporary, stored.folder, stored.plan, card)
+
+
+def save_adapter(model: PeftModel, plan: PruningPlan, folder: Path, *, name: str = "default", card: str = "") -> None:
+    """Save one adapter of a model with its plan, replacing an older one: whole, or not at all."""
+    temporary = _start(folder)
+    config = model.peft_config[name]
+    config.base_model_name_or_path, config.revision = plan.base, plan.revision
+    model.save_pretrained(temporary, selected_adapters=[name], save_embedding_layers=False)
+    if (temporary / name).is_dir():  # peft puts any but the default adapter into a folder of its name
+        for path in (temporary / name).iterdir():
+            path.rename(temporary / path.name)
+        (temporary / name).rmdir()
+    _finish(temporary, folder, plan, card or describe_adapter(plan, config))
+
+
+def _start(folder: Path) -> Path:
+    temporary = folder.parent / f".{folder.name}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    return temporary
+
+
+def _finish(temporary: Path, folder: Path, plan: PruningPlan | None, card: str) -> None:
+    if plan:
+        write_atomic(temporary / PLAN, plan.to_json())
+    write_atomic(temporary / "README.md", card)  # peft's own is an empty form
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+def make_mixable(stored: StoredAdapter, model: Any) -> StoredAdapter:
+    """The same function without trained base biases, of which a model can hold but one set: their difference to the base's becomes
+    the bias of LoRA's second matrix. An adapter some of whose layers have a bias and some have none is returned as it is.
+    """
+    biases = {name: tensor for name, tensor in stored.tensors.items() if name.endswith(_BIAS)}
+    wrapped = {name.rpartition(".lora_A.")[0] for name in stored.tensors if ".lora_A." in name}
+    if not biases:
+        return replace(stored, config=replace(stored.config, bias="none"))
+    if {name.removesuffix(_BIAS) for name in biases} != wrapped:
+        return stored
+    tensors = {name: tensor for name, tensor in stored.tensors.items() if name not in biases}
+    for name, trained in biases.items():
+        module = name.removesuffix(_BIAS)
+        base = model.get_submodule(module.removeprefix(_PREFIX))
+        original = getattr(base, "base_layer", base).bias
+        rank = tensors[f"{module}.lora_A.weight"].shape[0]
+        change = trained.float() - original.detach().float().cpu()
+        tensors[f"{module}.lora_B.bias"] = change / _scale(stored.config, module.removeprefix(_PREFIX), rank)
+    config = replace(stored.config, bias="none", lora_bias=True)
+    return replace(stored, config=config, tensors=tensors)
+
+
+def _scale(config: Any, module: str, rank: int) -> float:
+    """Alpha over rank, or over its square root (rsLoRA)."""
+    matching = [alpha for pattern, alpha in config.alpha_pattern.items() if module.endswith(pattern)]
+    alpha = matching[0] if matching else config.lora_alpha
+    return float(alpha / (math.sqrt(rank) if config.use_rslora else rank))
+
+
+def describe_adapter(plan: PruningPlan, config: Any, *, extra: str = "") -> str:
+    """The adapter's model card: what it fits, how to load it, and what happens otherwise."""
+    return f"""---
+base_model: {plan.base}
+library_name: peft
+tags: [lora, pareft]
+---
+
+# LoRA adapter for {plan.base}, pruned
+
+**It fits one model only**: {plan.base} with {plan.describe()}; plan `{plan.fingerprint}` in `plan.json`.
+On the unpruned {plan.base}, or on another plan, peft loads it **without a message and with every layer's LoRA on another layer**;
+pareft refuses to.
+
+```python
+import pareft
+
+model = pareft.load("{plan.base}", pareft.PruningPlan.read("plan.json"))
+model = pareft.attach(model, ".")  # the folder of this card
+```
+
+To move it onto the whole model, or onto another plan that shares layers: `pareft adapter remap`.
+
+Rank {config.r}, alpha {config.lora_alpha:g}, on {", ".join(sorted(config.target_modules))[:400]}; bias {config.bias}.
+{extra}"""
