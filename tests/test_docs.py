@@ -74,3 +74,9 @@ def test_yaml_in_the_documents_is_valid(path):
         for part in [block] if "base:" in block else block.strip().splitlines():
             values = yaml.safe_load(part)
             resolve({"base": "x", "data": {"path": "y"}} | values)
+
+
+def test_the_table_of_families_is_generated_from_the_rows():
+    from pareft.report.families import write_families
+
+    assert write_families() in (ROOT / "docs/families.md").read_text()

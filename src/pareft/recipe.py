@@ -52,17 +52,23 @@ class DataSettings(Settings):
 class PruneSettings(Settings):
     """What stays: layers by the paper's rule or as listed for each stack, 0-based; or what the file of a plan says."""
 
-    layers: Literal["alternating"] | dict[str, list[int]] | None = None
+    layers: Literal["alternating"] | dict[str, list[int]] | None = "alternating"
     plan: str | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _one_of_both(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or values.get("plan") is None:
-            return {"layers": "alternating"} | dict(values) if isinstance(values, Mapping) else values
+            return values
         if values.get("layers") is not None:
-            raise ValueError("give prune.layers or prune.plan, not both")
-        return values
+            raise ValueError("give prune.plan or prune.layers, not both; the other is null")
+        return {**values, "layers": None}
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> "PruneSettings":
+        if self.layers is None and self.plan is None:
+            raise ValueError("give prune.layers or prune.plan; `prune: null` prunes nothing")
+        return self
 
 
 class LoraSettings(Settings):

@@ -13,6 +13,7 @@ import pareft
 from pareft.errors import AdapterError, PlanError
 from pareft.models.families import find_family
 from pareft.recipe import LoraSettings
+from pareft.tuning.adapters import merge
 from pareft.tuning.remapping import remap
 from pareft.tuning.storage import read_adapter
 
@@ -105,7 +106,14 @@ def test_weights_that_were_trained_are_no_base_any_more(adapter, folder, plan, t
     save_checkpoint(model, tmp_path / "trained", trained=True)
     with pytest.raises(AdapterError):
         pareft.attach(pareft.load(tmp_path / "trained"), adapter)
-    assert model.config.pareft_plan == plan.fingerprint
+
+
+def test_a_merged_model_takes_no_adapter_of_its_plan(adapter, folder, plan, tmp_path):
+    merged = merge(pareft.attach(pareft.load(folder, plan), adapter))
+    pareft.save(merged, tmp_path / "merged")
+    for model in (merged, pareft.load(tmp_path / "merged")):
+        with pytest.raises(AdapterError, match=f"trained on plan {plan.fingerprint}"):
+            pareft.attach(model, adapter)
 
 
 @pytest.mark.parametrize("bias", ["none", "wrapped"])

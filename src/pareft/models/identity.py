@@ -55,6 +55,12 @@ def read_fingerprint(model: PreTrainedModel) -> str | None:
     return getattr(model.config, PLAN_KEY, None)
 
 
+def forget_fingerprint(config: PreTrainedConfig) -> None:
+    """The model's weights are not its base's any more, so no adapter of its plan fits it. In place."""
+    if hasattr(config, PLAN_KEY):
+        delattr(config, PLAN_KEY)
+
+
 def check_weights(base: Base, tensors: Mapping[str, Path], plan: PruningPlan) -> None:
     """Raise `PlanError` if the plan was made for other weights of this architecture."""
     if plan.weights_digest is None:

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from pareft.models.families import find_family
 from pareft.models.families.schema import Place
-from pareft.models.identity import PLAN_KEY
+from pareft.models.identity import forget_fingerprint
 from pareft.models.plan import PruningPlan
 from pareft.models.width import Slice, head_sizes, head_slots, shares_heads
 
@@ -19,8 +19,7 @@ def pad(model: PreTrainedModel, plan: PruningPlan) -> PreTrainedModel:
     and its column, so neither adds anything. Where a table ties places to heads (T5's position bias), every head has its own place.
     """
     family, config = find_family(model.config), copy.deepcopy(model.config)
-    if hasattr(config, PLAN_KEY):
-        delattr(config, PLAN_KEY)
+    forget_fingerprint(config)
     with torch.device(model.device):
         padded = type(model)(config).to(model.dtype)
     narrow, state = model.state_dict(), padded.state_dict()

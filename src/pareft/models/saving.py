@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.models.families import find_family
-from pareft.models.identity import PLAN_KEY
+from pareft.models.identity import forget_fingerprint
 from pareft.models.loading import PLAN_FILE
 from pareft.models.plan import PruningPlan
 from pareft.models.width import fits_stock
@@ -24,14 +24,9 @@ def save_checkpoint(
     """
     temporary = folder.parent / f".{folder.name}"
     shutil.rmtree(temporary, ignore_errors=True)
-    fingerprint = getattr(model.config, PLAN_KEY, None)
-    if trained and fingerprint:
-        delattr(model.config, PLAN_KEY)
-    try:
-        model.save_pretrained(temporary)
-    finally:
-        if fingerprint:
-            setattr(model.config, PLAN_KEY, fingerprint)
+    if trained:
+        forget_fingerprint(model.config)
+    model.save_pretrained(temporary)
     if tokenizer:
         tokenizer.save_pretrained(temporary)
     plan = known_plan(model)

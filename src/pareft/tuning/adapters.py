@@ -11,7 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
-from pareft.models.identity import read_fingerprint
+from pareft.models.identity import forget_fingerprint, read_fingerprint
 from pareft.recipe import LoraSettings
 from pareft.tuning.storage import StoredAdapter, make_mixable, read_adapter
 
@@ -64,6 +64,7 @@ def _attach_new(model: PreTrainedModel | PeftModel, settings: LoraSettings, name
 def _attach_stored(model: PreTrainedModel | PeftModel, stored: StoredAdapter, name: str) -> PeftModel:
     stored = make_mixable(stored, _unwrap(model))
     stored.config.inference_mode = True
+    stored.config.base_model_name_or_path = _unwrap(model).name_or_path  # the plan has said that it is the same base
     wrapped = _wrap(model, stored.config, name)
     report = set_peft_model_state_dict(wrapped, dict(stored.tensors), adapter_name=name)
     if report.unexpected_keys:
@@ -156,5 +157,7 @@ def _unwrap(model: PreTrainedModel | PeftModel) -> Any:
 
 
 def merge(model: PeftModel) -> PreTrainedModel:
-    """The model with its adapter added into the weights, in float32. In place."""
-    return model.float().merge_and_unload()
+    """The model with its adapter added into the weights, in float32; it no longer is its base under its plan. In place."""
+    merged = model.float().merge_and_unload()
+    forget_fingerprint(merged.config)
+    return merged
