@@ -56,3 +56,48 @@ def test_impossible_layers_are_refused(base, layers, message):
 
 def test_ratio_is_over_all_stacks(base):
     assert pareft.plan(base, layers={"encoder": [0, 1, 2, 3], "decoder": [0, 1, 2]}).ratio == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"layers": {"encoder": [0, -1], "decoder": [0]}}, "encoder has no layer -1"),
+        ({"layers": {"encoder": [0, 0], "decoder": [0]}}, "each named once"),
+        ({"layers": {"encoder": [2, 1], "decoder": [0]}}, "must be ascending"),
+        ({"layers": {"encoder": "all", "decoder": [0]}}, "list of integers"),
+        ({"layers": {"encoder": [0]}}, "the stacks are encoder, decoder"),
+        ({"layers": [0, 1]}, "no pruning plan"),
+        ({"depths": {"encoder": "many", "decoder": 6}}, "no pruning plan"),
+        ({"depths": {"encoder": 99, "decoder": 6}, "layers": {"encoder": [98], "decoder": [0]}}, "this base has layers"),
+        ({"heads": {"encoder.self": {"0": [0, 1, 2]}}}, "encoder.self layer 0 has no head 2: it has 2"),
+        ({"heads": {"encoder.self": {"0": [-1]}}}, "has no head -1"),
+        ({"heads": {"encoder.self": {"first": [0]}}}, "layer first is not kept"),
+        ({"heads": {"encoder.self": [0]}}, "heads must say, by stack.attention and layer"),
+        ({"heads": {"everywhere": {"0": [0]}}}, "no 'everywhere' whose heads can be pruned"),
+        ({"neurons": {"encoder": {"0": [0, 24]}}}, "encoder layer 0 has no neuron 24"),
+        ({"neurons": 3}, "neurons must say"),
+        ({"widths": {"encoder.self": 99}, "heads": {"encoder.self": {"0": [98]}}}, "this base has"),
+        ({"widths": "wide"}, "no pruning plan"),
+        ({"family": "t5"}, "the plan is of family 't5'"),
+        ({"base_digest": "0" * 16}, "was made for"),
+        ({"weights_digest": "0" * 16}, "made for other weights"),
+        ({"more": 1}, "no pruning plan"),
+    ],
+)
+def test_a_plan_edited_by_hand_is_refused_where_it_is_wrong(bases, changed, message):
+    values = json.loads(pareft.plan(bases["bart"], by="everything").to_json())
+    del values["fingerprint"]
+    with pytest.raises(PlanError, match=message) as raised:
+        pareft.load(bases["bart"], pareft.PruningPlan.from_json(json.dumps(values | changed)))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_plan_is_read_from_a_file_or_the_file_is_named(bases, tmp_path):
+    plan = pareft.plan(bases["bart"])
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    assert pareft.PruningPlan.read(tmp_path / "plan.json") == plan
+    with pytest.raises(PlanError, match=r"cannot read a plan from .*none.json"):
+        pareft.PruningPlan.read(tmp_path / "none.json")
+    (tmp_path / "plan.json").write_text("{")
+    with pytest.raises(PlanError, match=r"plan.json: this is no pruning plan"):
+        pareft.PruningPlan.read(tmp_path / "plan.json")

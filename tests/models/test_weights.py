@@ -1,8 +1,11 @@
 """Files of tensors: safetensors in one file or in shards, PyTorch's own without executing it, damage of every kind; the digest."""
 
 import json
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -175,3 +178,31 @@ def test_other_weights_refuse_the_plan_with_both_digests(bases, copy):
 def test_a_config_alone_has_a_plan_without_weights(copy):
     (copy / "model.safetensors").unlink()
     assert pareft.plan(copy).weights_digest is None
+
+
+FROM_CACHE = """
+import sys, torch, pareft
+plan = pareft.plan("someone/something", layers={"encoder": [0, 3], "decoder": [5]})
+model = pareft.load("someone/something", plan)
+expected = pareft.load(sys.argv[1], plan)
+assert all(torch.equal(one, other) for one, other in zip(model.state_dict().values(), expected.state_dict().values(), strict=True))
+pinned = pareft.plan("someone/something", revision="0" * 40, by="everything")
+assert pinned.revision == "0" * 40
+try:
+    pareft.load("someone/else")
+except pareft.PareftError as error:
+    assert "\\n" not in str(error)
+    print(error)
+"""
+
+
+def test_the_hubs_cache_is_enough_offline(bases, tmp_path):
+    cached = tmp_path / "hub" / "models--someone--something"
+    shutil.copytree(bases["bart"], cached / "snapshots" / ("0" * 40))
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("0" * 40)
+    environment = os.environ | {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", FROM_CACHE, str(bases["bart"])]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "cannot read base 'someone/else' from the Hub or its cache" in done.stdout
