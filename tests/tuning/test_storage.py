@@ -120,14 +120,14 @@ def test_a_merged_model_takes_no_adapter_of_its_plan(adapter, folder, plan, tmp_
 def test_many_tasks_on_one_base(folder, plan, tmp_path, bias):
     """Each alone, switched, and mixed in one batch: the same outputs."""
     inputs = make_inputs(pareft.load(folder))
-    names = ["a", "b", "c", "d"]
+    names = ["t1", "t2", "t3", "t4"]
     alone = {
         name: logits(
             train(folder, plan, tmp_path / name, seed=seed, bias=bias, rank=1 + seed, target=["ffn", "qv"][seed % 2]), inputs
         )
         for seed, name in enumerate(names)
     }
-    assert not torch.allclose(alone["a"], alone["b"], atol=1e-3)
+    assert not torch.allclose(alone["t1"], alone["t2"], atol=1e-3)
     model = pareft.load(folder, plan)
     for name in names:
         model = pareft.attach(model, tmp_path / name, name=name)
@@ -154,6 +154,9 @@ def test_a_name_that_is_taken_is_refused(adapter, folder, plan):
     model = pareft.attach(pareft.load(folder, plan), adapter)
     with pytest.raises(AdapterError, match="has an adapter 'default' already"):
         pareft.attach(model, adapter)
+    for name in ("a", "lora", ""):
+        with pytest.raises(AdapterError, match="part of the names of LoRA's own tensors"):
+            pareft.attach(model, adapter, name=name)
 
 
 def test_a_mixed_form_gives_the_trained_function_on_a_bf16_base(folder, plan, tmp_path):

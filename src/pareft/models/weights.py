@@ -84,11 +84,13 @@ class TensorFile:
 
     def view(self, name: str) -> torch.Tensor:
         """A tensor as it lies in the file; the next call may let it go, so copy what is to stay."""
-        if self._seen > MAPPED_BYTES:
+        if self._seen > MAPPED_BYTES and self._mapped:
             self._map()
         if name not in self.names:
             raise ModelError(f"{self.path.name} lacks the tensor {name} that its index says it holds")
-        return self._tensors.get_tensor(name)
+        tensor: torch.Tensor = self._tensors.get_tensor(name)
+        self._seen += min(BLOCK_BYTES, tensor.nbytes)  # the system maps more than the page that is touched
+        return tensor
 
     def read(self, piece: Piece, choose_dtype: Callable[[torch.dtype], torch.dtype]) -> torch.Tensor:
         """A copy of a piece, block by block, so that neither the file nor another dtype ever takes as much again."""
@@ -97,22 +99,27 @@ class TensorFile:
             return whole.to(choose_dtype(whole.dtype), copy=True)
         result = torch.empty(piece.shape(whole), dtype=choose_dtype(whole.dtype))
         step = max(1, BLOCK_BYTES * whole.shape[0] // max(whole.nbytes, 1))
+        del whole  # it would hold the mapping
         for start in range(0, result.shape[0], step):
             result[start : start + step].copy_(piece.rows(self.view(piece.name), start, start + step))
-            self._seen += min(BLOCK_BYTES, whole.nbytes)
         return result
 
     def _map(self) -> None:
-        self._tensors = safe_open(self.path, framework="pt") if self.path.suffix == ".safetensors" else _Unpickled(self.path)
-        self._seen = 0
+        self._seen, self._mapped = 0, True
+        if self.path.suffix == ".safetensors":
+            self._tensors: Any = safe_open(self.path, framework="pt")
+        else:
+            self._tensors = _Unpickled(self.path)
+            self._mapped = self._tensors.mapped
 
 
 class _Unpickled:
     """PyTorch's own format behind the face of `safe_open`. Files from before PyTorch 1.6 cannot be mapped and are read whole."""
 
     def __init__(self, path: Path) -> None:
-        mapped = torch.serialization._is_zipfile(path.open("rb"))
-        self._tensors: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with path.open("rb") as file:
+            self.mapped = torch.serialization._is_zipfile(file)
+        self._tensors: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=self.mapped)
         if not isinstance(self._tensors, Mapping) or not all(isinstance(value, torch.Tensor) for value in self._tensors.values()):
             raise ModelError(f"{path.name} holds something else than tensors by name")
 

@@ -34,6 +34,10 @@ def attach(
     Raises:
         AdapterError: no module is called what `target` says; a stored adapter of another plan or base; a name that is taken.
     """
+    if name in "lora_":
+        raise AdapterError(
+            f"an adapter cannot be called {name!r}, which is part of the names of LoRA's own tensors; give another name"
+        )
     if isinstance(model, PeftModel) and name in model.peft_config:
         raise AdapterError(f"the model has an adapter {name!r} already; give another name")
     if isinstance(adapter, LoraSettings):
