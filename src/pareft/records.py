@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,32 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             raise
     except OSError as error:
         raise RunError(explain_os_error(error, path)) from error
+
+
+@contextmanager
+def fill_folder(folder: Path, *, replacing: Sequence[str] = ()) -> Iterator[Path]:
+    """A temporary folder beside `folder` to write into; what is in it goes there once all of it is written.
+
+    A folder that is there already keeps what is in it but for files of the same names and those that match `replacing`.
+
+    Raises:
+        RunError: no space on the disk, or the folder cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pareft-") as place:
+            temporary = Path(place) / "new"
+            temporary.mkdir()
+            yield temporary
+            if folder.exists():
+                for stale in {path for pattern in replacing for path in folder.glob(pattern)}:
+                    stale.unlink()
+                for path in temporary.iterdir():
+                    path.replace(folder / path.name)
+            else:
+                temporary.rename(folder)
+    except OSError as error:
+        raise RunError(explain_os_error(error, folder)) from error
 
 
 def explain_os_error(error: OSError, path: Path) -> str:

@@ -81,6 +81,19 @@ def test_a_pickle_that_would_execute_is_not(copy):
         pareft.plan(copy)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_code_beside_a_checkpoint_is_not_executed_whatever_is_answered(copy, monkeypatch, known):
+    values = json.loads((copy / "config.json").read_text()) | {"auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"}}
+    (copy / "config.json").write_text(json.dumps(values if known else values | {"model_type": "unheard-of"}))
+    (copy / "code.py").write_text("raise SystemExit('executed')")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    if known:
+        pareft.load(copy)
+    else:
+        with pytest.raises(ModelError, match="custom code"):
+            pareft.load(copy)
+
+
 def test_a_pickle_of_something_else_is_refused(copy):
     (copy / "model.safetensors").unlink()
     torch.save([torch.zeros(2)], copy / "pytorch_model.bin")

@@ -258,10 +258,26 @@ def test_what_cannot_be_moved_says_why(adapter, folder, plan, tmp_path):
     assert not (tmp_path / "moved").exists()
 
 
-def test_a_saved_adapter_replaces_an_older_one_whole(adapter, folder, plan):
-    (adapter / "left-over.txt").write_text("old")
+def test_a_saved_adapter_replaces_an_older_one_and_nothing_else(adapter, folder, plan, tmp_path):
+    (adapter / "notes.txt").write_text("mine")
+    (adapter / "adapter_model.bin").write_text("an older one's")
+    (tmp_path / ".adapter").mkdir()
+    (tmp_path / ".adapter" / "mine.txt").write_text("mine")
     train(folder, plan, adapter, seed=2)
-    assert not (adapter / "left-over.txt").exists()
+    assert (adapter / "notes.txt").read_text() == "mine"
+    assert (tmp_path / ".adapter" / "mine.txt").read_text() == "mine"
+    assert not (adapter / "adapter_model.bin").exists()
+    assert not list(tmp_path.glob(".pareft-*"))
+
+
+def test_a_saved_checkpoint_replaces_an_older_one_and_nothing_else(folder, plan, tmp_path):
+    whole = pareft.load(folder)
+    whole.save_pretrained(tmp_path / "out", max_shard_size="10KB")
+    (tmp_path / "out" / "tokenizer.json").write_text("mine")
+    pareft.save(pareft.load(folder, plan), tmp_path / "out")
+    assert (tmp_path / "out" / "tokenizer.json").read_text() == "mine"
+    assert len(list((tmp_path / "out").glob("*.safetensors*"))) == 1
+    assert pareft.load(tmp_path / "out").config.pareft_plan == plan.fingerprint
 
 
 def test_run_folders_of_before_can_be_read(plan):

@@ -4,7 +4,7 @@ A folder is written beside its place, read back by a fresh process with stock li
 computes the same logits.
 """
 
-import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,17 +47,13 @@ def export(run: str | Path, folder: str | Path, form: Form = "merged") -> Export
         raise RunError(f"{target} is there already; give another folder")
     if form == "adapter" and not (source / ADAPTER).is_dir():
         raise RunError(f"{source} trained no adapter but all weights; export it merged")
-    temporary = target.parent / f".{target.name}"
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
-        difference, largest, notes = WRITERS[form](source, record, temporary)
-        shutil.rmtree(temporary / "check", ignore_errors=True)
-        (temporary / "result").rename(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pareft-") as place:
+            difference, largest, notes = WRITERS[form](source, record, Path(place))
+            (Path(place) / "result").rename(target)
     except OSError as error:
         raise RunError(explain_os_error(error, target)) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     return Export(form, target, size, difference, largest, notes)
 

@@ -34,14 +34,14 @@ def open_base(name: str, *, revision: str | None = None) -> Base:
     if not Path(place).is_dir() and (Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1):
         raise ModelError(f"no model folder {name}")
     with explained(name):
-        config = AutoConfig.from_pretrained(place, revision=revision or "main")
+        config = AutoConfig.from_pretrained(place, revision=revision or "main", trust_remote_code=False)
     return Base(name, place, revision, config)
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     """The base's tokenizer."""
     with explained(base.name):
-        return AutoTokenizer.from_pretrained(base.place, revision=base.revision or "main")
+        return AutoTokenizer.from_pretrained(base.place, revision=base.revision or "main", trust_remote_code=False)
 
 
 def load_generation_config(base: Base) -> GenerationConfig:

@@ -1,6 +1,5 @@
 """Models as files: a stock checkpoint, with the plan beside it where no stock config can say the shapes."""
 
-import shutil
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -10,30 +9,27 @@ from pareft.models.identity import forget_fingerprint
 from pareft.models.loading import PLAN_FILE
 from pareft.models.plan import PruningPlan
 from pareft.models.width import fits_stock
-from pareft.records import write_atomic
+from pareft.records import fill_folder, write_atomic
 
 
 def save_checkpoint(
     model: PreTrainedModel, folder: Path, *, tokenizer: PreTrainedTokenizerBase | None = None, trained: bool = False
 ) -> None:
-    """Save a model, replacing what is there: whole, or not at all. `load(folder)` reads it back.
+    """Save a model, replacing an older one: whole, or not at all. `load(folder)` reads it back.
 
     It is a stock checkpoint, which stock transformers loads, unless layers differ in width in a way the config cannot say; then
     `plan.json` lies beside the weights and pareft alone loads it. A `trained` model no longer is its base under its plan, and does
     not say so any more.
     """
-    temporary = folder.parent / f".{folder.name}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    plan = known_plan(model)
     if trained:
         forget_fingerprint(model.config)
-    model.save_pretrained(temporary)
-    if tokenizer:
-        tokenizer.save_pretrained(temporary)
-    plan = known_plan(model)
-    if plan and not is_stock(model, plan):
-        write_atomic(temporary / PLAN_FILE, plan.to_json())
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    with fill_folder(folder, replacing=("model*.safetensors*", "pytorch_model*.bin*", PLAN_FILE)) as temporary:
+        model.save_pretrained(temporary)
+        if tokenizer:
+            tokenizer.save_pretrained(temporary)
+        if plan and not is_stock(model, plan):
+            write_atomic(temporary / PLAN_FILE, plan.to_json())
 
 
 def known_plan(model: PreTrainedModel) -> PruningPlan | None:

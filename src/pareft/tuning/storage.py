@@ -1,8 +1,8 @@
 """Adapters as files: a standard peft folder with the plan it was trained on beside the weights."""
 
 import math
-import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from pareft.errors import AdapterError
 from pareft.models.plan import PruningPlan
-from pareft.records import write_atomic
+from pareft.records import fill_folder, write_atomic
 
 WEIGHTS, CONFIG, PLAN = "adapter_model.safetensors", "adapter_config.json", "plan.json"
 _PREFIX, _BIAS = "base_model.model.", ".base_layer.bias"
@@ -55,39 +55,34 @@ def read_adapter(folder: Path) -> StoredAdapter:
 
 
 def write_adapter(stored: StoredAdapter, card: str) -> None:
-    """Write an adapter to its folder, which must not be there yet: whole, or not at all."""
-    temporary = _start(stored.folder)
-    save_file(dict(stored.tensors), temporary / WEIGHTS, metadata={"format": "pt"})
-    stored.config.save_pretrained(temporary)
-    _finish(temporary, stored.folder, stored.plan, card)
+    """Write an adapter to its folder: whole, or not at all."""
+    with _fill(stored.folder) as temporary:
+        save_file(dict(stored.tensors), temporary / WEIGHTS, metadata={"format": "pt"})
+        stored.config.save_pretrained(temporary)
+        _describe(temporary, stored.plan, card)
 
 
 def save_adapter(model: PeftModel, plan: PruningPlan, folder: Path, *, name: str = "default", card: str = "") -> None:
     """Save one adapter of a model with its plan, replacing an older one: whole, or not at all."""
-    temporary = _start(folder)
     config = model.peft_config[name]
     config.base_model_name_or_path, config.revision = plan.base, plan.revision
-    model.save_pretrained(temporary, selected_adapters=[name], save_embedding_layers=False)
-    if (temporary / name).is_dir():  # peft puts any but the default adapter into a folder of its name
-        for path in (temporary / name).iterdir():
-            path.rename(temporary / path.name)
-        (temporary / name).rmdir()
-    _finish(temporary, folder, plan, card or describe_adapter(plan, config))
+    with _fill(folder) as temporary:
+        model.save_pretrained(temporary, selected_adapters=[name], save_embedding_layers=False)
+        if (temporary / name).is_dir():  # peft puts any but the default adapter into a folder of its name
+            for path in (temporary / name).iterdir():
+                path.rename(temporary / path.name)
+            (temporary / name).rmdir()
+        _describe(temporary, plan, card or describe_adapter(plan, config))
 
 
-def _start(folder: Path) -> Path:
-    temporary = folder.parent / f".{folder.name}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    return temporary
+def _fill(folder: Path) -> AbstractContextManager[Path]:
+    return fill_folder(folder, replacing=("adapter_model.*", CONFIG, PLAN))
 
 
-def _finish(temporary: Path, folder: Path, plan: PruningPlan | None, card: str) -> None:
+def _describe(temporary: Path, plan: PruningPlan | None, card: str) -> None:
     if plan:
         write_atomic(temporary / PLAN, plan.to_json())
     write_atomic(temporary / "README.md", card)  # peft's own is an empty form
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
 
 
 def make_mixable(stored: StoredAdapter, model: Any) -> StoredAdapter:
