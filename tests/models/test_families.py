@@ -1,12 +1,14 @@
 """The laws of depth pruning, for every family, on a tiny model of it."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from tiny import MAKERS, ROW, drop_first, encoder_inputs, logits, make_inputs, make_model
 
 import pareft
@@ -215,6 +217,41 @@ def test_a_decoder_may_be_deeper_than_its_encoder(folder):
 def test_alignment_heads_follow_their_layers(folder):
     plan = pareft.plan(folder, layers={"decoder": [0, 3]})
     assert pareft.load(folder, plan).generation_config.alignment_heads == [[0, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("name", ["whisper"], indirect=True)
+def test_alignment_heads_follow_once(folder, tmp_path):
+    plan = pareft.plan(folder, layers={"decoder": [2, 3]}, neurons={"decoder": {3: [0, 1]}})
+    pareft.save(pareft.load(folder, plan), tmp_path / "saved")
+    assert pareft.load(tmp_path / "saved").generation_config.alignment_heads == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("name", ["trocr", "bert2bert", "bart"], indirect=True)
+def test_a_model_that_stock_loads_can_be_cut_by_the_folders_plan(folder, whole, plan, tmp_path):
+    stock = type(whole).from_pretrained(folder)
+    stock.save_pretrained(tmp_path / "again")
+    assert_same_tensors(cut(stock, plan), cut(whole, plan))
+    assert_same_tensors(pareft.load(tmp_path / "again", plan), cut(whole, plan))
+
+
+@pytest.mark.parametrize("name", ["pegasus", "marian"], indirect=True)
+def test_positions_that_are_a_formula_need_not_be_stored(folder, whole, plan):
+    state = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in state.items() if "embed_positions" not in name}
+    place = shutil.copytree(folder, folder.parent / f"{folder.name}-formulas")
+    save_file(kept, place / "model.safetensors", {"format": "pt"})
+    again = pareft.plan(place, layers=dict(plan.layers))
+    assert_same_tensors(pareft.load(place, again), cut(type(whole).from_pretrained(place), again))
+
+
+@pytest.mark.parametrize("name", ["whisper"], indirect=True)
+def test_positions_that_are_learned_must_be_stored(folder):
+    state = load_file(folder / "model.safetensors")
+    place = shutil.copytree(folder, folder.parent / f"{folder.name}-lost")
+    kept = {name: tensor for name, tensor in state.items() if "decoder.embed_positions" not in name}
+    save_file(kept, place / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks 1 tensors of a whisper model, model.decoder.embed_positions.weight"):
+        pareft.load(place)
 
 
 @pytest.mark.parametrize("name", ["modernbert"], indirect=True)

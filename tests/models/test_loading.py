@@ -100,3 +100,60 @@ def test_a_base_without_a_generation_config_generates_as_in_stock(bases, tmp_pat
     stock = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "old").generation_config
     assert stock.num_beams == 4
     assert pareft.load(tmp_path / "old").generation_config.to_dict() == stock.to_dict()
+
+
+@pytest.mark.parametrize(
+    "named", [["BartTokenizer"], ["GPT2LMHeadModel"], ["pipeline"], ["AutoModelForSeq2SeqLM"], [3], ["Nobody"], None]
+)
+def test_a_config_that_names_no_model_of_its_family_gets_the_usual_one(bases, tmp_path, named):
+    shutil.copytree(bases["bart"], tmp_path / "copy")
+    config = json.loads((tmp_path / "copy" / "config.json").read_text())
+    (tmp_path / "copy" / "config.json").write_text(json.dumps(config | {"architectures": named}))
+    assert type(pareft.load(tmp_path / "copy")).__name__ == "BartForConditionalGeneration"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"encoder_layers": "5"}, {"dropout": "x"}, {"vocab_size": 7}, {"d_model": 32}, {"activation_function": "none"}]
+)
+def test_a_config_that_does_not_fit_is_one_line(bases, tmp_path, changed):
+    shutil.copytree(bases["bart"], tmp_path / "copy")
+    config = json.loads((tmp_path / "copy" / "config.json").read_text())
+    (tmp_path / "copy" / "config.json").write_text(json.dumps(config | changed))
+    with pytest.raises(ModelError) as raised:
+        pareft.load(tmp_path / "copy")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["null", "3", "[]", "{"])
+def test_a_config_that_is_none_is_one_line(bases, tmp_path, text):
+    shutil.copytree(bases["bart"], tmp_path / "copy")
+    (tmp_path / "copy" / "config.json").write_text(text)
+    with pytest.raises(ModelError):
+        pareft.load(tmp_path / "copy")
+
+
+def test_a_dtype_that_is_none_is_one_line(bases):
+    with pytest.raises(ModelError, match="no dtype 'bf16'"):
+        pareft.load(bases["bart"], dtype="bf16")
+
+
+def test_a_rule_that_is_none_is_refused(bases):
+    with pytest.raises(PlanError, match="no rule 'influence'; there is alternating, everything"):
+        pareft.plan(bases["bart"], by="influence")
+
+
+def test_a_plan_beside_the_base_it_was_made_of_is_not_the_bases(bases, tmp_path):
+    shutil.copytree(bases["bart"], tmp_path / "copy")
+    (tmp_path / "copy" / "plan.json").write_text(pareft.plan(bases["bart"]).to_json())
+    model = pareft.load(tmp_path / "copy")
+    assert len(model.model.encoder.layers) == 8
+    assert model.pareft_plan.keeps_everything
+
+
+def test_a_pruned_checkpoint_knows_its_plan(bases, tmp_path):
+    plan = pareft.plan(bases["bart"])
+    pareft.save(pareft.load(bases["bart"], plan), tmp_path / "pruned")
+    model = pareft.load(tmp_path / "pruned")
+    assert model.pareft_plan == plan
+    pareft.save(pareft.attach(model, pareft.LoraSettings(rank=2)), tmp_path / "adapter")
+    pareft.attach(pareft.load(bases["bart"], plan), tmp_path / "adapter")

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny import encoder_inputs, logits, make_inputs, make_model
 
 import pareft
@@ -189,6 +189,26 @@ class TestRefused:
         values["layers"]["decoder"] = [0, 1]
         (adapter / "plan.json").write_text(json.dumps(values))
         with pytest.raises(PlanError, match="changed after it was written"):
+            pareft.attach(pareft.load(folder, plan), adapter)
+
+    @pytest.mark.parametrize("lost", ["layers.0.", "lora_A", "lora_B", ""])
+    def test_incomplete(self, adapter, folder, plan, lost):
+        tensors = load_file(adapter / "adapter_model.safetensors")
+        kept = {
+            name: tensor for name, tensor in tensors.items() if lost.replace("layers", "block") not in name and lost not in name
+        }
+        save_file(kept, adapter / "adapter_model.safetensors", {"format": "pt"})
+        model = pareft.load(folder, plan)
+        inputs = make_inputs(model)
+        before = logits(model, inputs)
+        with pytest.raises(AdapterError, match="is missing in the file"):
+            pareft.attach(model, adapter)
+        assert torch.equal(logits(model, inputs), before)
+
+    def test_of_another_rank(self, adapter, folder, plan):
+        config = json.loads((adapter / "adapter_config.json").read_text())
+        (adapter / "adapter_config.json").write_text(json.dumps(config | {"r": 7}))
+        with pytest.raises(AdapterError, match=r"is \(.*\) in the file and \(.*\) in this model"):
             pareft.attach(pareft.load(folder, plan), adapter)
 
     def test_without_a_plan(self, adapter, folder, plan):

@@ -69,7 +69,9 @@ def explained(name: str) -> Iterator[None]:
     """Turn what transformers and the Hub raise into one line."""
     try:
         yield
-    except (OSError, ValueError, KeyError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # a config.json may hold anything, and every class of config raises its own
         where = "the folder" if Path(name).is_dir() else "the Hub or its cache"
         advice = "" if Path(name).is_dir() else " Check the name and the network, or give a folder."
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -75,8 +76,14 @@ def check_weights(base: Base, tensors: Mapping[str, Path], plan: PruningPlan) ->
 
 def digest_config(config: PreTrainedConfig) -> str:
     """Identify an architecture: equal for the same shapes and functions, whatever path, dtype or version they were saved with."""
-    content = {key: value for key, value in config.to_dict().items() if key not in _NOT_ARCHITECTURE}
+    content = _leave_out(config.to_dict())
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _leave_out(values: dict[str, Any]) -> dict[str, Any]:
+    """Without what is no architecture, in the configs of parts, too."""
+    kept = {key: value for key, value in values.items() if key not in _NOT_ARCHITECTURE}
+    return {key: _leave_out(value) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
 def digest_weights(base: Base, tensors: Mapping[str, Path]) -> str:

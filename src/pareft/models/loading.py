@@ -11,12 +11,11 @@ from pareft.errors import ModelError
 from pareft.models.checkpoint import Base, find_file, load_generation_config, open_base
 from pareft.models.families import find_family
 from pareft.models.identity import PLAN_KEY, check_weights, identify
-from pareft.models.narrowing import narrowed_class
 from pareft.models.plan import PruningPlan
 from pareft.models.structure import find_class
-from pareft.models.surgery import know_plan, map_tensors, model_class, prune_config, prune_generation_config
+from pareft.models.surgery import know_plan, map_tensors, model_class, prune_config, prune_generation_config, stored_class
 from pareft.models.weights import list_tensors, read_pieces
-from pareft.models.width import Piece
+from pareft.models.width import Piece, fits_stock
 
 Dtype = torch.dtype | Literal["auto"]
 PLAN_FILE = "plan.json"
@@ -50,14 +49,13 @@ def load(
     """
     source = base if isinstance(base, Base) else open_base(str(base), revision=plan.revision if plan else None)
     tensors, build, config = list_tensors(source), find_class(source.config, head), source.config
-    pieces = {name: Piece(name) for name in tensors}
+    pieces, stored = {name: Piece(name) for name in tensors}, None
     if plan is not None:
         config, pieces = prune_config(config, plan), map_tensors(tensors, config, plan)
         check_weights(source, tensors, plan)
         build = model_class(build, source.config, plan)
-    elif pruned := find_file(source, PLAN_FILE):
-        plan = PruningPlan.read(pruned)
-        build = narrowed_class(build, find_family(config), plan)
+    elif stored := read_own_plan(source):
+        build = stored_class(build, config, stored)
     elif not getattr(config, PLAN_KEY, None):
         plan = identify(source, tensors)
         config = prune_config(config, plan)
@@ -72,22 +70,48 @@ def load(
             quantization_config=quantization_config,
             output_loading_info=True,
         )
+    except (RuntimeError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{source.name}: its weights and its config do not fit together ({reason})") from error
     except ImportError as error:
         raise ModelError(f"{str(error).splitlines()[0]} (pip install 'pareft[quant]')") from error
     family = find_family(config)
-    missing = sorted(name for name in report["missing_keys"] if head is None or family.locate(name))  # another head may be fresh
+    missing = sorted(
+        name
+        for name in report["missing_keys"]
+        if (head is None or family.locate(name)) and not name.endswith(family.computed or ("\0",))
+    )
     if missing:
         raise ModelError(f"{source.name} lacks {len(missing)} tensors of a {config.model_type} model, {missing[0]} first")
     if model.can_generate():
         settings = load_generation_config(source)
         model.generation_config = prune_generation_config(settings, plan) if plan else settings
     model.name_or_path = source.place  # where peft looks for the base's config; without it, on the Hub
-    return (know_plan(model, plan) if plan else model).eval()
+    known = plan or stored
+    return (know_plan(model, known) if known else model).eval()
+
+
+def read_own_plan(source: Base) -> PruningPlan | None:
+    """The plan of a pruned checkpoint, beside its weights; one that lies beside a base it was made of is not its own."""
+    path = find_file(source, PLAN_FILE)
+    plan = PruningPlan.read(path) if path else None
+    if plan is None or find_family(source.config).depths(source.config) != {s: len(kept) for s, kept in plan.layers.items()}:
+        return None
+    fingerprint = getattr(source.config, PLAN_KEY, None)
+    if fingerprint == plan.fingerprint:
+        return plan
+    narrow = plan.narrows and not fits_stock(source.config, find_family(source.config), plan)
+    return plan if narrow and fingerprint is None else None  # its weights were trained
 
 
 def _choose_dtype(dtype: Dtype, config: PreTrainedConfig) -> Dtype:
     said = config.dtype if dtype == "auto" else dtype
-    return getattr(torch, said) if isinstance(said, str) else said or "auto"
+    if said is None or said == "auto":
+        return "auto"
+    found = getattr(torch, said, None) if isinstance(said, str) else said
+    if not isinstance(found, torch.dtype):
+        raise ModelError(f"no dtype {said!r}; give one of torch's, such as torch.bfloat16, or auto")
+    return found
 
 
 def _make_choice(build: type[PreTrainedModel], dtype: Dtype) -> Callable[[str, torch.dtype], torch.dtype]:

@@ -113,7 +113,7 @@ class PruningPlan(BaseModel):
             values = json.loads(text)
             written = values.pop("fingerprint", None)
             plan = cls.model_validate(values)
-        except (ValueError, TypeError, AttributeError, ValidationError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError, ValidationError) as error:
             raise PlanError(f"this is no pruning plan: {' '.join(str(error).split()[:40])}") from error
         if written not in (None, plan.fingerprint):
             raise PlanError(f"the plan says fingerprint {written} and is {plan.fingerprint}: it was changed after it was written")
@@ -149,7 +149,7 @@ def check_units(what: str, units: object, layers: Mapping[str, Iterable[int]], w
     if not isinstance(units, Mapping) or not all(isinstance(by_layer, Mapping) for by_layer in units.values()):
         raise PlanError(f"{what} must say, by {'stack.attention' if what == 'heads' else 'stack'} and layer, which are kept")
     for key, by_layer in units.items():
-        if key not in widths:
+        if key not in widths or key.partition(".")[0] not in layers:
             raise PlanError(f"{what}: no {key!r} whose {what} can be pruned; there is {', '.join(widths) or 'none in this family'}")
         kept_layers = list(layers[key.partition(".")[0]])
         for layer, kept in by_layer.items():

@@ -18,7 +18,7 @@ def save_checkpoint(
     """Save a model, replacing an older one: whole, or not at all. `load(folder)` reads it back.
 
     It is a stock checkpoint, which stock transformers loads, unless layers differ in width in a way the config cannot say; then
-    `plan.json` lies beside the weights and pareft alone loads it. A `trained` model no longer is its base under its plan, and does
+    pareft alone loads it, by the `plan.json` beside the weights. A `trained` model no longer is its base under its plan, and does
     not say so any more.
     """
     plan = known_plan(model)
@@ -28,7 +28,7 @@ def save_checkpoint(
         model.save_pretrained(temporary)
         if tokenizer:
             tokenizer.save_pretrained(temporary)
-        if plan and not is_stock(model, plan):
+        if plan and (not trained or not is_stock(model, plan)):
             write_atomic(temporary / PLAN_FILE, plan.to_json())
 
 

@@ -40,6 +40,11 @@ def build_on_meta(config: PreTrainedConfig, plan: PruningPlan | None = None) -> 
         return model_class(build, config, plan)(prune_config(config, plan)) if plan else build(config)
 
 
+def _builds(saved: Any, config: PreTrainedConfig) -> bool:
+    """Whether a name in `architectures` is a model of this config at all."""
+    return isinstance(saved, type) and issubclass(saved, PreTrainedModel) and getattr(saved, "config_class", None) is type(config)
+
+
 def find_class(config: PreTrainedConfig, head: Any = None) -> type[PreTrainedModel]:
     """The stock class of a base: by `head`, an Auto class; else the one it was saved as, or its family's usual one if that is
     headless or not said.
@@ -48,12 +53,11 @@ def find_class(config: PreTrainedConfig, head: Any = None) -> type[PreTrainedMod
         ModelError: transformers has no such head for this family.
     """
     auto = head or getattr(transformers, find_family(config).auto_class)
+    bare = transformers.AutoModel._model_mapping
     for name in [] if head else config.architectures or []:
-        saved = getattr(transformers, name, None)
-        headless = (
-            type(config) in transformers.AutoModel._model_mapping and saved is transformers.AutoModel._model_mapping[type(config)]
-        )
-        if saved is not None and not headless:
+        saved: Any = getattr(transformers, name, None) if isinstance(name, str) else None
+        headless = type(config) in bare and saved is bare[type(config)]
+        if _builds(saved, config) and not headless:
             return saved
     if type(config) not in auto._model_mapping:
         raise ModelError(f"transformers has no {auto.__name__} for family {config.model_type!r}")

@@ -81,6 +81,12 @@ def model_class(base_class: type[PreTrainedModel], config: PreTrainedConfig, pla
     return base_class if fits_stock(config, family, plan) else narrowed_class(base_class, family, plan)
 
 
+def stored_class(base_class: type[PreTrainedModel], pruned: PreTrainedConfig, plan: PruningPlan) -> type[PreTrainedModel]:
+    """The class that builds a pruned checkpoint from its own config."""
+    family = find_family(pruned)
+    return base_class if fits_stock(pruned, family, plan) else narrowed_class(base_class, family, plan)
+
+
 def map_tensors(names: Iterable[str], config: PreTrainedConfig, plan: PruningPlan) -> dict[str, Piece]:
     """Every tensor of the pruned model, by its name there, as a piece of the base's tensors."""
     family, pieces = find_family(config), {}

@@ -50,7 +50,9 @@ def find_tensors(base: Base) -> dict[str, Path]:
 
 def _read_index(base: Base, index: Path) -> dict[str, Path]:
     with explained(base.name):
-        shards: Mapping[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        shards: dict[str, str] = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+        if not shards or not all(isinstance(text, str) for text in (*shards, *shards.values())):
+            raise ValueError(f"{index.name} names no shards")
     paths = {shard: find_file(base, shard) for shard in sorted(set(shards.values()))}
     if lost := [shard for shard, path in paths.items() if path is None]:
         raise ModelError(f"{base.name}: {lost[0]} is named in {index.name} and is not there; fetch or copy it again")
@@ -120,7 +122,9 @@ class _Unpickled:
         with path.open("rb") as file:
             self.mapped = torch.serialization._is_zipfile(file)
         self._tensors: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=self.mapped)
-        if not isinstance(self._tensors, Mapping) or not all(isinstance(value, torch.Tensor) for value in self._tensors.values()):
+        if not isinstance(self._tensors, Mapping) or not all(
+            isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in self._tensors.items()
+        ):
             raise ModelError(f"{path.name} holds something else than tensors by name")
 
     def keys(self) -> list[str]:
@@ -140,8 +144,9 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
         if path.suffix == ".safetensors":
             raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{path.name} holds more than tensors, or is damaged, and is not opened: {str(error).splitlines()[0]}. "
+            f"{path.name} holds more than tensors, or is damaged, and is not opened: {reason}. "
             "Use a copy in safetensors, or fetch it again."
         ) from error
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pareft.errors import PlanError
 from pareft.models.checkpoint import Base, open_base
@@ -13,13 +13,14 @@ from pareft.models.weights import find_tensors
 from pareft.pruning.depth import alternating
 
 Layers = Mapping[str, Sequence[int]] | Sequence[int]
+Rule = Literal["alternating", "everything"]
 Units = Mapping[str, Mapping[int, Sequence[int]]]
 
 
 def plan(
     base: str | Path | Base,
     *,
-    by: Literal["alternating", "everything"] = "alternating",
+    by: Rule = "alternating",
     layers: Layers | None = None,
     heads: Units | None = None,
     neurons: Units | None = None,
@@ -40,6 +41,8 @@ def plan(
         PlanError: a layer, head or neuron out of range, nothing left of a stack, no such stack, layers that could not run.
         ModelError: the base is not there, is damaged, or of no family that can be pruned.
     """
+    if by not in get_args(Rule):
+        raise PlanError(f"no rule {by!r}; there is {', '.join(get_args(Rule))}")
     source = base if isinstance(base, Base) else open_base(str(base), revision=revision)
     whole = identify(source, find_tensors(source))
     values: dict[str, Any] = whole.model_dump()
@@ -49,7 +52,7 @@ def plan(
     else:
         values |= {
             "by": "explicit",
-            "layers": whole.layers | _by_stack(layers, whole),
+            "layers": whole.layers | {stack: _as_list(kept) for stack, kept in _by_stack(layers, whole).items()},
             "heads": _listed(heads),
             "neurons": _listed(neurons),
         }
@@ -58,15 +61,22 @@ def plan(
     return decided
 
 
-def _by_stack(layers: Layers | None, whole: PruningPlan) -> dict[str, list[int]]:
+def _by_stack(layers: Layers | None, whole: PruningPlan) -> dict[str, Any]:
     if layers is None:
         return {}
     if isinstance(layers, Mapping):
-        return {stack: list(indices) for stack, indices in layers.items()}
+        return dict(layers)
     if len(whole.layers) > 1:
         raise PlanError(f"layers is a list and this base has {' and '.join(whole.layers)}: give {{stack: [...]}}")
-    return {stack: list(layers) for stack in whole.layers}
+    return dict.fromkeys(whole.layers, layers)
 
 
-def _listed(units: Units | None) -> dict[str, dict[int, list[int]]]:
-    return {key: {layer: list(kept) for layer, kept in by_layer.items()} for key, by_layer in (units or {}).items()}
+def _listed(units: Units | None) -> Any:
+    """As lists, ranges included; what is malformed is left for the plan to refuse."""
+    if not isinstance(units or {}, Mapping) or not all(isinstance(by_layer, Mapping) for by_layer in (units or {}).values()):
+        return units
+    return {key: {layer: _as_list(kept) for layer, kept in by_layer.items()} for key, by_layer in (units or {}).items()}
+
+
+def _as_list(kept: Any) -> Any:
+    return list(kept) if isinstance(kept, Sequence) and not isinstance(kept, str) else kept

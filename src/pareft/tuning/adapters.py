@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from peft.utils import set_peft_model_state_dict
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -69,11 +69,27 @@ def _attach_stored(model: PreTrainedModel | PeftModel, stored: StoredAdapter, na
     stored = make_mixable(stored, _unwrap(model))
     stored.config.inference_mode = True
     stored.config.base_model_name_or_path = _unwrap(model).name_or_path  # the plan has said that it is the same base
-    wrapped = _wrap(model, stored.config, name)
-    report = set_peft_model_state_dict(wrapped, dict(stored.tensors), adapter_name=name)
-    if report.unexpected_keys:
-        raise AdapterError(f"{stored.folder}: the model has no place for {report.unexpected_keys[0]}")
+    try:
+        wrapped = _wrap(model, stored.config, name)
+    except (ValueError, TypeError, RuntimeError, AttributeError) as error:
+        raise AdapterError(f"{stored.folder} does not fit this model: {' '.join(str(error).split())[:300]}") from error
+    expected = {key: value.shape for key, value in get_peft_model_state_dict(wrapped, adapter_name=name).items()}
+    found = {key: value.shape for key, value in stored.tensors.items()}
+    if wrong := sorted(key for key in {*expected, *found} if expected.get(key) != found.get(key)):
+        if len(wrapped.peft_config) > 1:
+            wrapped.delete_adapter(name)
+        else:
+            wrapped.unload()
+        there, here = (_name_shape(shapes.get(wrong[0])) for shapes in (found, expected))
+        raise AdapterError(
+            f"{stored.folder}: {wrong[0]} is {there} in the file and {here} in this model; {len(wrong)} tensors differ in all"
+        )
+    set_peft_model_state_dict(wrapped, dict(stored.tensors), adapter_name=name)
     return wrapped.eval()
+
+
+def _name_shape(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else str(tuple(shape))
 
 
 def _wrap(model: PreTrainedModel | PeftModel, config: LoraConfig, name: str) -> PeftModel:

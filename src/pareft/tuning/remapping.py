@@ -44,6 +44,7 @@ def remap(stored: StoredAdapter, family: Family, to: PruningPlan, out: Path) -> 
         raise AdapterError(f"{out} is there already; give another folder")
     check_same_base(plan, to)
     check_same_widths(plan, to)
+    check_names(stored, family, plan)
     renamed = {name: _renumber(name, family, plan, to) for name in stored.tensors}
     tensors = {new: stored.tensors[name] for name, new in renamed.items() if new}
     targets = sorted({new.removeprefix(_PREFIX).rpartition(".lora_A.")[0] for new in tensors if ".lora_A." in new})
@@ -68,6 +69,20 @@ def remap(stored: StoredAdapter, family: Family, to: PruningPlan, out: Path) -> 
         left_out={stack: [layer for layer in adapted[stack] if layer not in kept] for stack, kept in to.layers.items()},
         without={stack: [layer for layer in kept if layer not in adapted[stack]] for stack, kept in to.layers.items()},
     )
+
+
+def check_names(stored: StoredAdapter, family: Family, plan: PruningPlan) -> None:
+    """Raise `AdapterError` unless the adapter's layers are ones that its plan keeps."""
+    places = [place for name in stored.tensors if (place := family.locate(name.removeprefix(_PREFIX)))]
+    if not places:
+        raise AdapterError(f"{stored.folder} has no LoRA in the layers of a {family.model_type}; it was trained on something else")
+    for place in places:
+        if place.layer >= len(plan.layers[place.stack.name]):
+            depth = len(plan.layers[place.stack.name])
+            raise AdapterError(
+                f"{stored.folder} has LoRA on {place.stack.name} layer {place.layer}; {plan.base} under plan {plan.fingerprint} "
+                f"has {depth}: it was trained on something else"
+            )
 
 
 def check_same_base(plan: PruningPlan, to: PruningPlan) -> None:
@@ -105,7 +120,7 @@ def _renumber(name: str, family: Family, plan: PruningPlan, to: PruningPlan) -> 
 
 
 def _renumber_keys(patterns: Mapping[str, Any], family: Family, plan: PruningPlan, to: PruningPlan) -> dict[str, Any]:
-    if loose := [key for key in patterns if not family.locate(key) and re.search(r"\d", key)]:
+    if loose := [key for key in patterns if not family.locate(key) and re.search(r"\.\d+\.", key)]:
         raise AdapterError(f"cannot tell which layer the pattern {loose[0]!r} of the adapter means; name modules in full")
     return {new: value for key, value in patterns.items() if (new := _renumber(key, family, plan, to))}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel
+from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -109,8 +110,7 @@ def make_mixable(stored: StoredAdapter, model: Any) -> StoredAdapter:
 
 def _scale(config: Any, module: str, rank: int) -> float:
     """Alpha over rank, or over its square root (rsLoRA)."""
-    matching = [alpha for pattern, alpha in config.alpha_pattern.items() if module.endswith(pattern)]
-    alpha = matching[0] if matching else config.lora_alpha
+    alpha = config.alpha_pattern.get(get_pattern_key(config.alpha_pattern, module), config.lora_alpha)
     return float(alpha / (math.sqrt(rank) if config.use_rslora else rank))
 
 

@@ -26,7 +26,7 @@ BART_DECODER = Stack(
 )
 
 
-def _like_bart(model_type: str, head: str = "") -> Family:
+def _like_bart(model_type: str, head: str = "", computed: tuple[str, ...] = ()) -> Family:
     return Family(
         model_type,
         "encoder-decoder",
@@ -35,6 +35,7 @@ def _like_bart(model_type: str, head: str = "") -> Family:
         attention=_PROJECTIONS,
         feed_forward=("fc1", "fc2"),
         head=head,
+        computed=computed,
     )
 
 
@@ -124,8 +125,9 @@ _LONGT5 = Family(
 )
 
 ROWS = (
-    *(_like_bart(model_type) for model_type in ("bart", "mbart", "pegasus", "marian", "blenderbot-small")),
-    _like_bart("whisper", "AutoModelForSpeechSeq2Seq"),
+    *(_like_bart(model_type) for model_type in ("bart", "mbart", "blenderbot-small")),
+    *(_like_bart(model_type, computed=("embed_positions.weight",)) for model_type in ("pegasus", "marian")),
+    _like_bart("whisper", "AutoModelForSpeechSeq2Seq", computed=("encoder.embed_positions.weight",)),
     _LED,
     *(_like_t5(model_type) for model_type in ("t5", "mt5")),
     _LONGT5,

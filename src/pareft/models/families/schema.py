@@ -101,7 +101,7 @@ class Family:
 
     `head` is the Auto class that builds a model for a checkpoint that names none, or a headless one. `half_precision`: bears fp16.
     `cache_by_encoder`: transformers (5.23) gives the decoder's cache as many layers as the encoder has, so a deeper decoder cannot
-    generate. `fixed`: config fields that must have this value for layers to be renumbered.
+    generate. `computed`: tables that a formula fills where a checkpoint has none. `fixed`: config fields that must have this value for layers to be renumbered.
     """
 
     model_type: str
@@ -113,6 +113,7 @@ class Family:
     head: str = ""
     half_precision: bool = True
     cache_by_encoder: bool = False
+    computed: tuple[str, ...] = ()
     fixed: tuple[tuple[str, Any], ...] = ()
 
     def depths(self, config: PreTrainedConfig) -> dict[str, int]:
