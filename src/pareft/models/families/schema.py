@@ -101,8 +101,8 @@ class Family:
 
     `head` is the Auto class that builds a model for a checkpoint that names none, or a headless one. `half_precision`: bears fp16.
     `cache_by_encoder`: transformers (5.23) gives the decoder's cache as many layers as the encoder has, so a deeper decoder cannot
-    generate. `computed`: tensors that a formula fills where a checkpoint has none, by the end of their names. `fixed`: config fields
-    that must have this value for layers to be renumbered.
+    generate. `computed`: tensors that a formula fills where a checkpoint has none, by the end of their names. `fixed`: fields of
+    the config that must have this value for layers to be renumbered.
     """
 
     model_type: str
