@@ -117,7 +117,7 @@ def export(
     ] = False,
     adapter: Annotated[bool, typer.Option("--adapter", help="The peft adapter with its plan.")] = False,
     base: Annotated[bool, typer.Option("--base", help="The pruned base that adapters of this plan sit on.")] = False,
-    onnx: Annotated[bool, typer.Option("--onnx", help="The forward pass as ONNX; needs pareft[export].")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="The forward pass as ONNX; needs pip install 'pareft\\[export]'.")] = False,
 ) -> None:
     """Write a run for users of stock libraries, verified by a process that has no pareft."""
     from pareft.verbs import export_and_show
