@@ -10,9 +10,9 @@ from pareft.errors import AdapterError, PlanError
 from pareft.models import loading
 from pareft.models.identity import read_fingerprint
 from pareft.models.loading import Dtype
-from pareft.models.plan import PruningPlan
+from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.saving import known_plan, save_checkpoint
-from pareft.run_folder import ADAPTER, PLAN, WEIGHTS, is_run
+from pareft.run_folder import ADAPTER, WEIGHTS, is_run
 from pareft.tuning.adapters import attach
 from pareft.tuning.storage import save_adapter
 
@@ -59,7 +59,7 @@ def load(
         raise PlanError(f"{folder} is a run and has its own plan; load its base to use another")
     if (folder / WEIGHTS).is_dir():
         return loading.load(folder / WEIGHTS, **settings)
-    own = PruningPlan.read(folder / PLAN)
+    own = PruningPlan.read(folder / PLAN_FILE)
     return attach(loading.load(own.base, own, **settings), folder / ADAPTER)
 
 

@@ -8,13 +8,13 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import RunError
-from pareft.models.plan import PruningPlan
+from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.saving import save_checkpoint
 from pareft.recipe import Recipe
 from pareft.recipe_file import read_recipe
 from pareft.tuning.storage import describe_adapter, save_adapter
 
-ADAPTER, WEIGHTS, PLAN, RECIPE, RECORD = "adapter", "weights", "plan.json", "recipe.yaml", "record.json"
+ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
 BESIDE_THE_RUN = ("measure", "evaluate.untouched")  # keys that change what `compare` does around a run, and not the run
 
 
@@ -38,9 +38,9 @@ def check_folder(folder: Path, recipe: Recipe) -> None:
 
 def check_same_plan(folder: Path, plan: PruningPlan) -> None:
     """Raise `RunError` if an unfinished run in the folder began with another plan, or with other weights under the same name."""
-    if not (folder / PLAN).is_file():
+    if not (folder / PLAN_FILE).is_file():
         return
-    there = PruningPlan.read(folder / PLAN)
+    there = PruningPlan.read(folder / PLAN_FILE)
     if there.fingerprint != plan.fingerprint:
         raise RunError(
             f"{folder} holds a run of plan {there.fingerprint} ({there.describe()}), the recipe now gives {plan.fingerprint} "

@@ -51,16 +51,15 @@ def verify(
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise RunError(f"the export was not written: stock libraries cannot load it ({reason})")
-    difference = float(json.loads(done.stdout.strip().splitlines()[-1])["difference"])
+    return check(float(json.loads(done.stdout.strip().splitlines()[-1])["difference"]), expected)
+
+
+def check(difference: float, expected: torch.Tensor) -> tuple[float, float]:
+    """The difference and the largest logit, or `RunError` where the difference is too large."""
     largest = float(expected.abs().max())
-    return check(difference, largest), largest
-
-
-def check(difference: float, largest: float) -> float:
-    """The difference, or `RunError` where it is too large."""
     if not difference <= TOLERANCE * max(largest, 1.0):
         raise RunError(
             f"the export was not written: read back, its logits differ by {difference:.2e} (largest logit {largest:.3g}, allowed "
             f"{TOLERANCE:g} of it)"
         )
-    return difference
+    return difference, largest

@@ -17,10 +17,10 @@ from pareft.exporting.onnx_file import ONNX_FILE, ONNX_NOTE, write_onnx
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.loading import load as load_base
 from pareft.models.padding import pad
-from pareft.models.plan import PruningPlan
+from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.saving import is_stock, save_checkpoint
 from pareft.records import RunRecord, write_atomic
-from pareft.run_folder import ADAPTER, PLAN, RECIPE, RECORD
+from pareft.run_folder import ADAPTER, RECIPE, RECORD
 from pareft.tuning.adapters import merge
 from pareft.tuning.storage import make_mixable, read_adapter, write_adapter
 
@@ -29,7 +29,7 @@ Checked = tuple[float, float, tuple[str, ...]]
 
 
 def _write_merged(run: Path, record: RunRecord, temporary: Path) -> Checked:
-    model, plan = _load_merged(run), PruningPlan.read(run / PLAN)
+    model, plan = _load_merged(run), PruningPlan.read(run / PLAN_FILE)
     inputs = make_inputs(model)
     expected = compute_logits(model, inputs)
     notes = [f"{plan.describe()}; a stock {type(model).__name__}"]
@@ -49,7 +49,7 @@ def _write_merged(run: Path, record: RunRecord, temporary: Path) -> Checked:
 
 
 def _write_adapter(run: Path, record: RunRecord, temporary: Path) -> Checked:
-    plan = PruningPlan.read(run / PLAN)
+    plan = PruningPlan.read(run / PLAN_FILE)
     base = load_base(plan.base, plan, dtype=torch.float32)
     stored = make_mixable(read_adapter(run / ADAPTER), base)
     card = (run / ADAPTER / "README.md").read_text(encoding="utf-8")
@@ -65,15 +65,15 @@ def _write_adapter(run: Path, record: RunRecord, temporary: Path) -> Checked:
         return *verify(temporary, inputs, expected, model=temporary / "check", adapter=target), notes
     difference = float((compute_logits(PeftModel.from_pretrained(base, target).eval(), inputs) - expected).abs().max())
     notes = ("no stock config can say the widths of its base: it was verified on pareft.load's, which alone it fits",)
-    return check(difference, float(expected.abs().max())), float(expected.abs().max()), notes
+    return *check(difference, expected), notes
 
 
 def _write_base(run: Path, record: RunRecord, temporary: Path) -> Checked:
-    plan = PruningPlan.read(run / PLAN)
+    plan = PruningPlan.read(run / PLAN_FILE)
     base = load_base(plan.base, plan)
     tokenizer, target = load_tokenizer(_open_base_of(plan)), temporary / "result"
     save_checkpoint(base, target, tokenizer=tokenizer)
-    write_atomic(target / PLAN, plan.to_json())
+    write_atomic(target / PLAN_FILE, plan.to_json())
     write_atomic(target / "README.md", f"# {plan.base}, pruned\n\n{plan.describe()}; plan `{plan.fingerprint}`, not trained.\n")
     base, inputs = base.float(), make_inputs(base)
     expected = compute_logits(base, inputs)
@@ -81,11 +81,11 @@ def _write_base(run: Path, record: RunRecord, temporary: Path) -> Checked:
         return *verify(temporary, inputs, expected, model=target), (plan.describe(),)
     difference = float((compute_logits(load_base(target, dtype=torch.float32), inputs) - expected).abs().max())
     notes = (plan.describe(), "no stock config can say its widths: pareft.load reads it, stock transformers does not")
-    return check(difference, float(expected.abs().max())), float(expected.abs().max()), notes
+    return *check(difference, expected), notes
 
 
 def _write_onnx(run: Path, record: RunRecord, temporary: Path) -> Checked:
-    model, plan = _load_merged(run), PruningPlan.read(run / PLAN)
+    model, plan = _load_merged(run), PruningPlan.read(run / PLAN_FILE)
     inputs = make_inputs(model)
     write_onnx(model, {name: value[:, :7] for name, value in inputs.items()}, temporary / "result")
     expected = compute_logits(model, inputs)

@@ -11,14 +11,13 @@ from pareft.errors import ModelError
 from pareft.models.checkpoint import Base, find_file, load_generation_config, open_base
 from pareft.models.families import find_family
 from pareft.models.identity import PLAN_KEY, check_weights, identify
-from pareft.models.plan import PruningPlan
+from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.structure import find_class
-from pareft.models.surgery import know_plan, map_tensors, model_class, prune_config, prune_generation_config, stored_class
+from pareft.models.surgery import know_plan, map_tensors, model_class, prune_config, prune_generation_config
 from pareft.models.weights import list_tensors, read_pieces
 from pareft.models.width import Piece, fits_stock
 
 Dtype = torch.dtype | Literal["auto"]
-PLAN_FILE = "plan.json"
 
 
 def load(
@@ -55,7 +54,7 @@ def load(
         check_weights(source, tensors, plan)
         build = model_class(build, source.config, plan)
     elif stored := read_own_plan(source):
-        build = stored_class(build, config, stored)
+        build = model_class(build, config, stored)
     elif not getattr(config, PLAN_KEY, None):
         plan = identify(source, tensors)
         config = prune_config(config, plan)

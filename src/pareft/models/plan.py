@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pareft.errors import PlanError
 
+PLAN_FILE = "plan.json"
 Units = dict[int, tuple[int, ...]]  # base layer → its kept heads or neurons
 
 

@@ -6,8 +6,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.models.families import find_family
 from pareft.models.identity import forget_fingerprint
-from pareft.models.loading import PLAN_FILE
-from pareft.models.plan import PruningPlan
+from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.width import fits_stock
 from pareft.records import fill_folder, write_atomic
 

@@ -76,15 +76,9 @@ def prune_generation_config(settings: GenerationConfig, plan: PruningPlan) -> Ge
 
 
 def model_class(base_class: type[PreTrainedModel], config: PreTrainedConfig, plan: PruningPlan) -> type[PreTrainedModel]:
-    """The class that builds a planned model: the stock one where the base's config can say its widths."""
+    """The class that builds a planned model, from the base's config or its own: the stock one where that can say its widths."""
     family = find_family(config)
     return base_class if fits_stock(config, family, plan) else narrowed_class(base_class, family, plan)
-
-
-def stored_class(base_class: type[PreTrainedModel], pruned: PreTrainedConfig, plan: PruningPlan) -> type[PreTrainedModel]:
-    """The class that builds a pruned checkpoint from its own config."""
-    family = find_family(pruned)
-    return base_class if fits_stock(pruned, family, plan) else narrowed_class(base_class, family, plan)
 
 
 def map_tensors(names: Iterable[str], config: PreTrainedConfig, plan: PruningPlan) -> dict[str, Piece]:

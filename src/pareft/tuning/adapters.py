@@ -13,7 +13,7 @@ from pareft.errors import AdapterError
 from pareft.models.families import find_family
 from pareft.models.identity import forget_fingerprint, read_fingerprint
 from pareft.recipe import LoraSettings
-from pareft.tuning.storage import StoredAdapter, make_mixable, read_adapter
+from pareft.tuning.storage import StoredAdapter, list_parameters, make_mixable, read_adapter
 
 _TASKS = {"AutoModelForSeq2SeqLM": "SEQ_2_SEQ_LM", "AutoModelForCausalLM": "CAUSAL_LM"}
 _HEADS = {"ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS", "ForQuestionAnswering": "QUESTION_ANS"}
@@ -73,7 +73,8 @@ def _attach_stored(model: PreTrainedModel | PeftModel, stored: StoredAdapter, na
         wrapped = _wrap(model, stored.config, name)
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise AdapterError(f"{stored.folder} does not fit this model: {' '.join(str(error).split())[:300]}") from error
-    expected = {key: value.shape for key, value in get_peft_model_state_dict(wrapped, adapter_name=name).items()}
+    own = get_peft_model_state_dict(wrapped, list_parameters(wrapped), adapter_name=name)
+    expected = {key: value.shape for key, value in own.items()}
     found = {key: value.shape for key, value in stored.tensors.items()}
     if wrong := sorted(key for key in {*expected, *found} if expected.get(key) != found.get(key)):
         if len(wrapped.peft_config) > 1:
@@ -151,17 +152,15 @@ def _find_by_role(model: PreTrainedModel, linear: set[str], role: str) -> list[s
     found = set()
     for name in linear:
         place = family.locate(name)
-        if place and any(
-            place.tail == target or place.tail.endswith(f".{target}") for target in wanted if _fits(target, place.tail)
-        ):
+        if place and any(_means(target, place.tail) for target in wanted):
             found.add(name)
     last = {name.rpartition(".")[2] for name in found}
     return sorted(last if found == {name for name in linear if name.rpartition(".")[2] in last} else found)
 
 
-def _fits(target: str, tail: str) -> bool:
-    """A target with a dot is the whole path below the layer."""
-    return "." not in target or target == tail
+def _means(target: str, tail: str) -> bool:
+    """Whether a family's target is this path below the layer: the whole of it, or, without a dot, its last name."""
+    return target == tail or ("." not in target and tail.endswith(f".{target}"))
 
 
 def _find_task(model: PreTrainedModel) -> str | None:

@@ -9,9 +9,7 @@ from typing import Any
 from pareft.errors import AdapterError
 from pareft.models.families.schema import Family
 from pareft.models.plan import PruningPlan
-from pareft.tuning.storage import StoredAdapter, describe_adapter, write_adapter
-
-_PREFIX = "base_model.model."
+from pareft.tuning.storage import PREFIX, StoredAdapter, describe_adapter, write_adapter
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def remap(stored: StoredAdapter, family: Family, to: PruningPlan, out: Path) -> 
     check_names(stored, family, plan)
     renamed = {name: _renumber(name, family, plan, to) for name in stored.tensors}
     tensors = {new: stored.tensors[name] for name, new in renamed.items() if new}
-    targets = sorted({new.removeprefix(_PREFIX).rpartition(".lora_A.")[0] for new in tensors if ".lora_A." in new})
+    targets = sorted({new.removeprefix(PREFIX).rpartition(".lora_A.")[0] for new in tensors if ".lora_A." in new})
     if not targets:
         raise AdapterError(f"nothing to move: the new plan shares no layer with {stored.folder}")
     config = replace(
@@ -73,7 +71,7 @@ def remap(stored: StoredAdapter, family: Family, to: PruningPlan, out: Path) -> 
 
 def check_names(stored: StoredAdapter, family: Family, plan: PruningPlan) -> None:
     """Raise `AdapterError` unless the adapter's layers are ones that its plan keeps."""
-    places = [place for name in stored.tensors if (place := family.locate(name.removeprefix(_PREFIX)))]
+    places = [place for name in stored.tensors if (place := family.locate(name.removeprefix(PREFIX)))]
     if not places:
         raise AdapterError(f"{stored.folder} has no LoRA in the layers of a {family.model_type}; it was trained on something else")
     for place in places:
@@ -111,7 +109,7 @@ def check_same_widths(plan: PruningPlan, to: PruningPlan) -> None:
 
 def _renumber(name: str, family: Family, plan: PruningPlan, to: PruningPlan) -> str | None:
     """A tensor's or module's name under another plan; `None` if its layer is not kept there. What is in no layer keeps its name."""
-    prefix = _PREFIX if name.startswith(_PREFIX) else ""
+    prefix = PREFIX if name.startswith(PREFIX) else ""
     place = family.locate(name.removeprefix(prefix))
     if place is None:
         return name
@@ -128,7 +126,7 @@ def _renumber_keys(patterns: Mapping[str, Any], family: Family, plan: PruningPla
 def _adapted_layers(tensors: Mapping[str, Any], family: Family, plan: PruningPlan) -> dict[str, list[int]]:
     adapted: dict[str, set[int]] = {stack: set() for stack in plan.layers}
     for name in tensors:
-        place = family.locate(name.removeprefix(_PREFIX))
+        place = family.locate(name.removeprefix(PREFIX))
         if place:
             adapted[place.stack.name].add(plan.layers[place.stack.name][place.layer])
     return {stack: sorted(layers) for stack, layers in adapted.items()}

@@ -14,11 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pareft.errors import AdapterError
-from pareft.models.plan import PruningPlan
+from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.records import fill_folder, write_atomic
 
-WEIGHTS, CONFIG, PLAN = "adapter_model.safetensors", "adapter_config.json", "plan.json"
-_PREFIX, _BIAS = "base_model.model.", ".base_layer.bias"
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+PREFIX, _BIAS = "base_model.model.", ".base_layer.bias"  # as peft names tensors
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_adapter(folder: Path) -> StoredAdapter:
         raise AdapterError(f"cannot read {folder / CONFIG}: {str(error).splitlines()[0]}") from error
     if not isinstance(config, LoraConfig):
         raise AdapterError(f"{folder} holds a {config.peft_type} adapter; pareft attaches LoRA")
-    plan = PruningPlan.read(folder / PLAN) if (folder / PLAN).is_file() else None
+    plan = PruningPlan.read(folder / PLAN_FILE) if (folder / PLAN_FILE).is_file() else None
     return StoredAdapter(folder, config, tensors, plan)
 
 
@@ -68,7 +68,7 @@ def save_adapter(model: PeftModel, plan: PruningPlan, folder: Path, *, name: str
     config = model.peft_config[name]
     config.base_model_name_or_path, config.revision = plan.base, plan.revision
     with _fill(folder) as temporary:
-        model.save_pretrained(temporary, selected_adapters=[name], save_embedding_layers=False)
+        model.save_pretrained(temporary, selected_adapters=[name], save_embedding_layers=False, state_dict=list_parameters(model))
         if (temporary / name).is_dir():  # peft puts any but the default adapter into a folder of its name
             for path in (temporary / name).iterdir():
                 path.rename(temporary / path.name)
@@ -76,13 +76,20 @@ def save_adapter(model: PeftModel, plan: PruningPlan, folder: Path, *, name: str
         _describe(temporary, plan, card or describe_adapter(plan, config))
 
 
+def list_parameters(model: PeftModel) -> dict[str, torch.Tensor]:
+    """What `state_dict()` holds of a model and its adapters, without calling it: bitsandbytes (0.50) unpacks 4-bit weights there
+    that it has packed for a processor, and loses their scales on the way.
+    """
+    return dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+
+
 def _fill(folder: Path) -> AbstractContextManager[Path]:
-    return fill_folder(folder, replacing=("adapter_model.*", CONFIG, PLAN))
+    return fill_folder(folder, replacing=("adapter_model.*", CONFIG, PLAN_FILE))
 
 
 def _describe(temporary: Path, plan: PruningPlan | None, card: str) -> None:
     if plan:
-        write_atomic(temporary / PLAN, plan.to_json())
+        write_atomic(temporary / PLAN_FILE, plan.to_json())
     write_atomic(temporary / "README.md", card)  # peft's own is an empty form
 
 
@@ -99,11 +106,11 @@ def make_mixable(stored: StoredAdapter, model: Any) -> StoredAdapter:
     tensors = {name: tensor for name, tensor in stored.tensors.items() if name not in biases}
     for name, trained in biases.items():
         module = name.removesuffix(_BIAS)
-        base = model.get_submodule(module.removeprefix(_PREFIX))
+        base = model.get_submodule(module.removeprefix(PREFIX))
         original = getattr(base, "base_layer", base).bias
         rank = tensors[f"{module}.lora_A.weight"].shape[0]
         change = trained.float() - original.detach().float().cpu()
-        tensors[f"{module}.lora_B.bias"] = change / _scale(stored.config, module.removeprefix(_PREFIX), rank)
+        tensors[f"{module}.lora_B.bias"] = change / _scale(stored.config, module.removeprefix(PREFIX), rank)
     config = replace(stored.config, bias="none", lora_bias=True)
     return replace(stored, config=config, tensors=tensors)
 

@@ -3,9 +3,9 @@
 from pareft.models.families.schema import Attention, Family, FeedForward, Stack, Width
 
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
-_LLAMA_SELF = Attention("self", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
+_OPT_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "out_proj")
 _LLAMA_WIDTH = Width(
-    (_LLAMA_SELF,),
+    (Attention.below("self", "self_attn", _PROJECTIONS),),
     FeedForward(("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj"),
     heads_field="num_attention_heads",
     neurons_field="intermediate_size",
@@ -31,7 +31,7 @@ ROWS = (
         "decoder",
         stacks=(Stack("decoder", "decoder.layers", "decoder_layers"),),
         query_value=("q_proj", "v_proj"),
-        attention=("q_proj", "k_proj", "v_proj", "out_proj"),
+        attention=_OPT_PROJECTIONS,
         feed_forward=("fc1", "fc2"),
     ),
     Family(
@@ -60,16 +60,7 @@ ROWS = (
                 "decoder.layers",
                 "num_hidden_layers",
                 width=Width(
-                    (
-                        Attention(
-                            "self",
-                            "self_attn.q_proj",
-                            "self_attn.k_proj",
-                            "self_attn.v_proj",
-                            "self_attn.out_proj",
-                            counted=("num_heads",),
-                        ),
-                    ),
+                    (Attention.below("self", "self_attn", _OPT_PROJECTIONS, counted=("num_heads",)),),
                     FeedForward(("fc1",), "fc2"),
                     heads_field="num_attention_heads",
                     neurons_field="ffn_dim",
@@ -77,7 +68,7 @@ ROWS = (
             ),
         ),
         query_value=("q_proj", "v_proj"),
-        attention=("q_proj", "k_proj", "v_proj", "out_proj"),
+        attention=_OPT_PROJECTIONS,
         feed_forward=("fc1", "fc2"),
     ),
     _like_llama("llama"),

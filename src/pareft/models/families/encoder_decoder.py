@@ -6,12 +6,8 @@ _FC = FeedForward(inputs=("fc1",), output="fc2")
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
-def _bart_attention(name: str, module: str) -> Attention:
-    query, key, value, output = (f"{module}.{projection}" for projection in _PROJECTIONS)
-    return Attention(name, query, key, value, output, counted=("num_heads",))
-
-
-_SELF, _CROSS = _bart_attention("self", "self_attn"), _bart_attention("cross", "encoder_attn")
+_SELF = Attention.below("self", "self_attn", _PROJECTIONS, counted=("num_heads",))
+_CROSS = Attention.below("cross", "encoder_attn", _PROJECTIONS, counted=("num_heads",))
 BART_ENCODER = Stack(
     "encoder",
     "encoder.layers",
@@ -39,15 +35,12 @@ def _like_bart(model_type: str, head: str = "", computed: tuple[str, ...] = ()) 
     )
 
 
-def _t5_attention(name: str, module: str, *, bias: bool) -> Attention:
-    query, key, value, output = (f"{module}.{projection}" for projection in "qkvo")
-    table = f"{module}.relative_attention_bias" if bias else ""
-    return Attention(name, query, key, value, output, counted=("n_heads",), per_head=table, passed="position_bias")
-
-
-_T5_SELF = _t5_attention("self", "layer.0.SelfAttention", bias=True)
-_T5_CROSS = _t5_attention("cross", "layer.1.EncDecAttention", bias=False)
-_T5_BIAS = "layer.0.SelfAttention.relative_attention_bias.weight"
+_T5_PROJECTIONS = ("q", "k", "v", "o")
+_T5_TABLE = "layer.0.SelfAttention.relative_attention_bias"
+_T5_PASSED = {"counted": ("n_heads",), "passed": "position_bias"}
+_T5_SELF = Attention.below("self", "layer.0.SelfAttention", _T5_PROJECTIONS, per_head=_T5_TABLE, **_T5_PASSED)
+_T5_CROSS = Attention.below("cross", "layer.1.EncDecAttention", _T5_PROJECTIONS, **_T5_PASSED)
+_T5_BIAS = f"{_T5_TABLE}.weight"
 
 
 def _t5_width(attentions: tuple[Attention, ...], dense: str) -> Width:
@@ -82,7 +75,7 @@ def _like_t5(model_type: str) -> Family:
             ),
         ),
         query_value=("q", "v"),
-        attention=("q", "k", "v", "o"),
+        attention=_T5_PROJECTIONS,
         feed_forward=("wi", "wi_0", "wi_1", "wo"),
         half_precision=False,
         cache_by_encoder=True,
@@ -118,7 +111,7 @@ _LONGT5 = Family(
         Stack("decoder", "decoder.block", "num_decoder_layers", carried=(_T5_BIAS,)),
     ),
     query_value=("q", "v"),
-    attention=("q", "k", "v", "o"),
+    attention=_T5_PROJECTIONS,
     feed_forward=("wi", "wi_0", "wi_1", "wo"),
     half_precision=False,
     cache_by_encoder=True,

@@ -27,6 +27,12 @@ class Attention:
     per_head: str = ""
     passed: str = ""
 
+    @classmethod
+    def below(cls, name: str, module: str, projections: tuple[str, str, str, str], **more: Any) -> "Attention":
+        """An attention whose query, key, value and output projections lie in one module."""
+        query, key, value, output = (f"{module}.{projection}" for projection in projections)
+        return cls(name, query, key, value, output, **more)
+
     @property
     def module(self) -> str:
         """The module below the layer that owns the projections in."""
