@@ -295,6 +295,89 @@ def test_the_verbs(runs, tmp_path, monkeypatch, capsys):
     assert "gemma3_text" in out
 
 
+def test_what_is_no_model_says_what_it_is(runs, tmp_path):
+    with pytest.raises(ModelError, match=r"is an adapter: load its base through its plan, then pareft.attach"):
+        pareft.load(runs / "lora" / "adapter")
+    with pytest.raises(ModelError, match=r"holds runs and is none itself; load one of full, lora, narrow"):
+        pareft.load(runs)
+    (tmp_path / "begun").mkdir()
+    shutil.copy(runs / "lora" / "recipe.yaml", tmp_path / "begun")
+    with pytest.raises(ModelError, match="is a run that is not finished"):
+        pareft.load(tmp_path / "begun")
+    with pytest.raises(PlanError, match="not dict"):
+        pareft.load(runs / "bases" / "bart", {"layers": []})
+    pareft.export(runs / "lora", tmp_path / "merged")
+    assert not isinstance(pareft.load(tmp_path / "merged"), PeftModel)
+
+
+def test_a_run_is_loaded_in_what_it_was_trained_in(runs, tmp_path):
+    shutil.copytree(runs / "lora", tmp_path / "run")
+    for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        record = json.loads((tmp_path / "run" / "record.json").read_text()) | {"precision": precision}
+        (tmp_path / "run" / "record.json").write_text(json.dumps(record))
+        assert pareft.load(tmp_path / "run").get_base_model().dtype == dtype
+    assert pareft.load(tmp_path / "run", dtype=torch.float16).get_base_model().dtype == torch.float16
+
+
+def test_one_of_several_adapters_is_saved_by_its_name(runs, tmp_path):
+    plan = pareft.PruningPlan.read(runs / "lora" / "plan.json")
+    model = pareft.attach(pareft.load(plan.base, plan), runs / "lora" / "adapter", name="one")
+    model = pareft.attach(model, runs / "lora" / "adapter", name="two")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".two." in name:
+                parameter.mul_(2)
+    pareft.save(model, tmp_path / "two", name="two")
+    inputs = make_inputs(model.get_base_model())
+    model.set_adapter("two")
+    again = pareft.attach(pareft.load(plan.base, plan), tmp_path / "two")
+    torch.testing.assert_close(compute_logits(again, inputs), compute_logits(model, inputs), rtol=0, atol=1e-6)
+    with pytest.raises(AdapterError, match="no adapter 'three': the model has one, two"):
+        pareft.save(model, tmp_path / "three", name="three")
+    with pytest.raises(AdapterError, match="this model has none"):
+        pareft.save(pareft.load(plan.base, plan), tmp_path / "three", name="one")
+    assert not (tmp_path / "three").exists()
+
+
+def test_a_saved_base_takes_its_tokenizer_along(runs, tmp_path):
+    base = runs / "bases" / "bart"
+    pareft.save(pareft.load(base, pareft.plan(base)), tmp_path / "pruned", tokenizer=AutoTokenizer.from_pretrained(base))
+    assert AutoTokenizer.from_pretrained(tmp_path / "pruned").pad_token == "<pad>"
+
+
+def test_a_changed_model_is_saved_as_one_that_was_trained(runs, tmp_path):
+    base = runs / "bases" / "bart"
+    plan = pareft.plan(base)
+    for chosen in (plan, pareft.PruningPlan.read(runs / "narrow.json")):
+        model = pareft.load(base, chosen)
+        with torch.no_grad():
+            model.get_decoder().layers[0].fc1.weight.add_(1)
+        expected = compute_logits(model, make_inputs(model))
+        pareft.save(model, tmp_path / "changed")
+        again = pareft.load(tmp_path / "changed")
+        assert torch.equal(compute_logits(again, make_inputs(model)), expected)
+        assert "pareft_plan" not in json.loads((tmp_path / "changed" / "config.json").read_text())
+
+
+def test_who_verified_an_export_is_said(runs, tmp_path, monkeypatch, capsys):
+    for run, form, stock in (("lora", "adapter", True), ("narrow", "adapter", False), ("narrow", "base", False)):
+        assert pareft.export(runs / run, tmp_path / f"{run}-{form}", form).by_stock is stock
+    _, out, _ = call(monkeypatch, capsys, "export", runs / "narrow", tmp_path / "again", "--adapter")
+    assert "verified by pareft, as no stock library can read it" in out
+    assert "`pareft.load` reads it" in (tmp_path / "narrow-base" / "README.md").read_text()
+    assert "folder above" not in (tmp_path / "lora-adapter" / "README.md").read_text()
+    with pytest.raises(RunError, match="no form 'onnxx' of export; there is merged, adapter, base, onnx"):
+        pareft.export(runs / "lora", tmp_path / "x", "onnxx")
+
+
+def test_the_card_of_an_adapter_of_the_whole_base_does_not_say_pruned(runs, tmp_path):
+    moved = pareft.remap(runs / "lora" / "adapter", tmp_path / "moved")
+    card = (tmp_path / "moved" / "README.md").read_text()
+    assert moved.plan.keeps_everything
+    assert ", pruned" not in card
+    assert "On a pruned" in card
+
+
 def test_what_is_a_run(runs, tmp_path):
     assert is_run(runs / "lora")
     assert not is_run(runs / "bases" / "bart")

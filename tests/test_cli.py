@@ -87,9 +87,94 @@ def test_plan_prints_what_can_be_read_again(bases, monkeypatch, capsys):
     code, out, _ = call(monkeypatch, capsys, "plan", bases["t5"], "--encoder", "0,1,2,3,4", "--decoder", "0,5")
     assert code == 0
     assert PruningPlan.from_json(out).layers == {"encoder": (0, 1, 2, 3, 4), "decoder": (0, 5)}
-    code, _, err = call(monkeypatch, capsys, "plan", bases["t5"], "--encoder", "0-4")
+    code, out, _ = call(monkeypatch, capsys, "plan", bases["t5"], "--encoder", "0-3,5", "--decoder", "0,5")
+    assert PruningPlan.from_json(out).layers == {"encoder": (0, 1, 2, 3, 5), "decoder": (0, 5)}
+
+
+def test_plan_takes_heads_and_neurons(bases, monkeypatch, capsys):
+    from pareft import PruningPlan
+
+    heads = ["--heads", "decoder.cross:1-2=0", "--heads", "encoder.self=1"]
+    code, out, err = call(monkeypatch, capsys, "plan", bases["bart"], "--decoder", "0-3", *heads, "--neurons", "encoder:0,7=0-4,9")
+    assert (code, err) == (0, "")
+    plan = PruningPlan.from_json(out)
+    assert plan.layers == {"encoder": tuple(range(8)), "decoder": (0, 1, 2, 3)}
+    assert plan.heads == {"decoder.cross": {1: (0,), 2: (0,)}, "encoder.self": dict.fromkeys(range(8), (1,))}
+    assert plan.neurons == {"encoder": dict.fromkeys((0, 7), (0, 1, 2, 3, 4, 9))}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--encoder", "4-1"], "give numbers with commas, or ranges"),
+        (["--encoder", "first"], "give numbers with commas, or ranges"),
+        (["--encoder", "9"], "encoder has no layer 9"),
+        (["--heads", "encoder=1"], "no 'encoder' that can be pruned; there is encoder.self"),
+        (["--neurons", "encoder.self=1"], "no 'encoder.self' that can be pruned; there is encoder, decoder"),
+        (["--neurons", "encoder"], "write WHERE=NUMBERS"),
+        (["--neurons", "encoder:=1"], "write WHERE=NUMBERS"),
+        (["--neurons", "encoder:1=1", "--neurons", "encoder:0-2=1"], "encoder layer 1 is named twice"),
+        (["--neurons", "encoder:8=1"], "encoder layer 8 is not kept"),
+        (["--revision", "main"], "is a folder on this disk, which has no revisions"),
+    ],
+)
+def test_plan_says_what_it_takes(arguments, message, bases, monkeypatch, capsys):
+    code, out, err = call(monkeypatch, capsys, "plan", bases["bart"], *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+def test_plan_says_what_a_user_should_know(bases, tmp_path, monkeypatch, capsys):
+    from tiny import make_model
+
+    (tmp_path / "config.json").write_text((bases["bart"] / "config.json").read_text())
+    code, _, err = call(monkeypatch, capsys, "plan", tmp_path, "--encoder", "0-7")
+    assert code == 0
+    assert "drops nothing" in err
+    assert "has no weights, so the plan fits any base of this architecture" in err
+    make_model("llama").save_pretrained(tmp_path / "llama")
+    code, _, err = call(monkeypatch, capsys, "plan", tmp_path / "llama", "--encoder", "0")
+    assert (code, "this base has no stack 'encoder' of layers; it has decoder" in err) == (2, True)
+
+
+def test_version_and_module():
+    done = subprocess.run([sys.executable, "-m", "pareft", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()[0]) == (0, "pareft")
+
+
+def test_a_mistyped_name_of_ours_does_not_wait_for_the_hub(monkeypatch, capsys):
+    code, _, err = call(monkeypatch, capsys, "plan", "pareft-mni")
+    assert (code, "did you mean pareft-mini?" in err) == (2, True)
+
+
+def test_a_change_that_an_arm_would_undo_is_refused(values, tmp_path, monkeypatch, capsys):
+    values["arms"]["full"]["train"] = {"learning_rate": 1e-3}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(values))
+    code, _, err = call(monkeypatch, capsys, "compare", recipe, "train.learning_rate=1", "--out", tmp_path / "out")
     assert code == 2
-    assert "commas" in err
+    assert "train.learning_rate is set by arm 'full' itself, which wins over the recipe's; change arms.full.train" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_change_of_one_arms_run_wins_over_the_arm(values, tmp_path, monkeypatch, capsys):
+    values["arms"]["full"]["train"] = {"learning_rate": 1e-3, "max_steps": 2}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(values))
+    code, _, _ = call(monkeypatch, capsys, "run", recipe, "train.max_steps=1", "--arm", "full", "--out", tmp_path / "out")
+    written = yaml.safe_load((tmp_path / "out" / "recipe.yaml").read_text())
+    assert (code, written["train"]["max_steps"], written["train"]["learning_rate"]) == (0, 1, 1e-3)
+    assert written["adapt"] is None
+
+
+def test_a_base_without_a_tokenizer_is_refused(bases, values, tmp_path, monkeypatch, capsys):
+    (tmp_path / "base").mkdir()
+    for name in ("config.json", "model.safetensors", "generation_config.json"):
+        (tmp_path / "base" / name).write_bytes((bases["bart"] / name).read_bytes())
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(values | {"base": str(tmp_path / "base")}))
+    code, _, err = call(monkeypatch, capsys, "compare", recipe, "--out", tmp_path / "out")
+    assert (code, "has no tokenizer: none of " in err, (tmp_path / "out").exists()) == (2, True, False)
 
 
 def test_prepare_then_run_on_what_was_prepared(values, tmp_path, monkeypatch, capsys):

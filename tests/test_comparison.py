@@ -37,7 +37,7 @@ def compared(tmp_path_factory, request):
             "arms": {"full": {"prune": None, "adapt": None}, "lora+l-prun": {}},
         }
     )
-    return folder / "out", recipe, compare(recipe, folder / "out", title="tiny")
+    return folder / "out", recipe, compare(recipe, out=folder / "out", title="tiny")
 
 
 def test_the_first_arm_is_100_percent(compared):
@@ -67,7 +67,7 @@ def test_everything_finished_is_read_again(compared, monkeypatch):
     monkeypatch.setattr(comparing, "measure", lambda *_, **__: pytest.fail("measured again"))
     monkeypatch.setattr("pareft.pipeline.build_model", lambda *_: pytest.fail("trained again"))
     monkeypatch.setattr(comparing, "evaluate", lambda *_, **__: pytest.fail("evaluated again"))
-    assert compare(recipe, out, title="tiny") == result
+    assert compare(recipe, out=out, title="tiny") == result
     assert Comparison.model_validate_json((out / "comparison.json").read_text()) == result
 
 
@@ -81,7 +81,7 @@ def test_a_longer_measurement_is_taken_without_training_again(compared, monkeypa
 
     monkeypatch.setattr(comparing, "measure", measure)
     monkeypatch.setattr("pareft.pipeline.build_model", lambda *_: pytest.fail("trained again"))
-    compare(recipe.model_copy(update={"measure": recipe.measure.model_copy(update={"steps": 5})}), out, title="tiny")
+    compare(recipe.model_copy(update={"measure": recipe.measure.model_copy(update={"steps": 5})}), out=out, title="tiny")
     assert asked == [5]
 
 
@@ -99,7 +99,7 @@ def test_arms_that_are_not_comparable_are_refused_before_any_is_run(compared, ba
     changes = {key: str(bases["t5"]) if value == "BASE" else value for key, value in changes.items()}
     arms = recipe.arms | {"full": recipe.arms["full"] | changes}
     with pytest.raises(RunError, match=message):
-        compare(recipe.model_copy(update={"arms": arms}), tmp_path / "out", title="none")
+        compare(recipe.model_copy(update={"arms": arms}), out=tmp_path / "out", title="none")
     assert not (tmp_path / "out").exists()
 
 
@@ -108,7 +108,7 @@ def test_a_damaged_record_is_one_line(compared, tmp_path):
     shutil.copytree(out, tmp_path / "out")
     (tmp_path / "out" / "full" / "record.json").write_text("{")
     with pytest.raises(RunError, match="this is no RunRecord"):
-        compare(recipe, tmp_path / "out", title="tiny")
+        compare(recipe, out=tmp_path / "out", title="tiny")
 
 
 def test_a_measurement_of_other_arms_or_a_damaged_one_is_taken_again(compared, monkeypatch, tmp_path):
@@ -148,7 +148,7 @@ def test_without_a_measurement_the_columns_are_empty(compared):
 def test_no_arms_is_an_error(compared, tmp_path):
     _, recipe, _ = compared
     with pytest.raises(RunError, match="no arms to compare"):
-        compare(recipe.model_copy(update={"arms": {}}), tmp_path, title="none")
+        compare(recipe.model_copy(update={"arms": {}}), out=tmp_path, title="none")
 
 
 def test_a_worker_that_fails_says_why(compared):

@@ -15,6 +15,7 @@ FLOORS = (
     ("report",),
     ("console", "verbs", "demo"),
     ("cli",),
+    ("__main__",),
 )
 NEIGHBOURLY = {1, 4, 6}  # floors whose modules build on each other
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

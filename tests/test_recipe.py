@@ -74,6 +74,20 @@ def test_a_nested_part_changes_only_the_lines_it_names():
     assert select_arm(recipe, "c").prune is None
 
 
+def test_a_plan_takes_the_place_of_layers_and_they_of_it():
+    values = MINIMAL | {"prune": {"layers": {"encoder": [0]}}, "arms": {"a": {"prune.plan": "plan.json"}}}
+    assert select_arm(resolve(values), "a").prune.model_dump() == {"layers": None, "plan": "plan.json"}
+    recipe = resolve(override(values, {"prune": {"plan": "plan.json"}}))
+    assert recipe.prune.model_dump() == {"layers": None, "plan": "plan.json"}
+    assert resolve(override(recipe.model_dump(), {"prune.layers": "alternating"})).prune.plan is None
+
+
+def test_both_a_plan_and_layers_are_refused_in_plain_words():
+    with pytest.raises(RecipeError, match=r"^recipe: prune: give prune\.plan or prune\.layers, not both") as raised:
+        resolve(MINIMAL | {"prune": {"plan": "p.json", "layers": "alternating"}})
+    assert "Value error" not in str(raised.value)
+
+
 def test_a_line_of_an_arm_that_is_not_there_is_an_error():
     with pytest.raises(RecipeError, match=r"no arm 'ful' to change\. Did you mean full\?"):
         override(MINIMAL | {"arms": {"full": {}}}, {"arms.ful.train.epochs": 3})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pareft.recipe import LoraSettings as LoraSettings
     from pareft.recipe import Recipe as Recipe
     from pareft.tuning.adapters import attach as attach
+    from pareft.tuning.remapping import remap as remap
 
 _HOMES = {
     "LoraSettings": "pareft.recipe",
@@ -28,6 +29,7 @@ _HOMES = {
     "export": "pareft.exporting",
     "load": "pareft.artefact",
     "plan": "pareft.pruning",
+    "remap": "pareft.tuning.remapping",
     "run": "pareft.pipeline",
     "save": "pareft.artefact",
 }

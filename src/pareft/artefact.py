@@ -3,18 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import PeftModel
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pareft.errors import AdapterError, PlanError
+from pareft.errors import AdapterError, ModelError, PlanError
 from pareft.models import loading
-from pareft.models.identity import read_fingerprint
+from pareft.models.identity import is_changed, read_fingerprint
 from pareft.models.loading import Dtype
 from pareft.models.plan import PLAN_FILE, PruningPlan
-from pareft.models.saving import known_plan, save_checkpoint
-from pareft.run_folder import ADAPTER, WEIGHTS, is_run
+from pareft.models.saving import save_checkpoint
+from pareft.models.surgery import known_plan
+from pareft.run_folder import ADAPTER, RECIPE, WEIGHTS, is_run, read_precision
 from pareft.tuning.adapters import attach
-from pareft.tuning.storage import save_adapter
+from pareft.tuning.storage import CONFIG, save_adapter
 
 
 def load(
@@ -34,14 +36,14 @@ def load(
         base_or_run: `pareft-mini`, a folder, a name on the Hub, or a run folder: the base under the run's plan with its adapter
             attached, or the trained weights. A pruned checkpoint with a `plan.json` in it is built by that.
         plan: what is kept, as a plan or the file of one.
-        dtype: `auto` is the config's, else the one the weights are stored in.
+        dtype: `auto` is the config's, else the one the weights are stored in; of a run with an adapter, what it was trained in.
         device_map: where it goes, as in `from_pretrained`; the processor by default.
         quantization_config: transformers' own, such as `BitsAndBytesConfig(load_in_4bit=True)`.
-        head: an Auto class, such as `AutoModelForSequenceClassification`, for another head than the base was saved with; what the
-            base lacks of it starts fresh.
+        head: an Auto class or its name, such as `AutoModelForSequenceClassification`, for another head than the base was saved
+            with; what the base lacks of it starts fresh, and is trained and stored with an adapter.
 
     Raises:
-        ModelError: the base is not there, is of no known family, is damaged or lacks tensors.
+        ModelError: the base is not there, is of no known family, is damaged or lacks tensors; an adapter, or an unfinished run.
         PlanError: the plan is another base's, or was changed after it was written.
         AdapterError: the run's adapter is damaged or of another plan.
     """
@@ -51,28 +53,59 @@ def load(
         "quantization_config": quantization_config,
         "head": head,
     }
-    chosen = plan if isinstance(plan, PruningPlan | None) else PruningPlan.read(plan)
+    chosen = PruningPlan.read(plan) if isinstance(plan, str | Path) else plan
     folder = Path(base_or_run)
     if not is_run(folder):
+        _check_base(folder)
         return loading.load(base_or_run, chosen, **settings)
     if chosen is not None:
         raise PlanError(f"{folder} is a run and has its own plan; load its base to use another")
     if (folder / WEIGHTS).is_dir():
         return loading.load(folder / WEIGHTS, **settings)
     own = PruningPlan.read(folder / PLAN_FILE)
+    if dtype == "auto" and quantization_config is None and (precision := read_precision(folder)):
+        settings["dtype"] = torch.bfloat16 if precision == "bf16" else torch.float32
     return attach(loading.load(own.base, own, **settings), folder / ADAPTER)
 
 
-def save(model: PreTrainedModel | PeftModel, folder: str | Path) -> None:
-    """Save what `load` and `attach` give back: of a model with an adapter the active adapter with its plan, else the checkpoint.
+def _check_base(folder: Path) -> None:
+    """Raise `ModelError` if a folder without a model is something else that pareft writes."""
+    if not folder.is_dir() or (folder / "config.json").is_file():
+        return
+    if (folder / CONFIG).is_file():
+        raise ModelError(f"{folder} is an adapter: load its base through its plan, then pareft.attach(model, '{folder}')")
+    if (folder / RECIPE).is_file():
+        raise ModelError(f"{folder} is a run that is not finished; the command that started it goes on where it stopped")
+    if runs := sorted(path.parent.name for path in folder.glob(f"*/{RECIPE}")):
+        raise ModelError(f"{folder} holds runs and is none itself; load one of {', '.join(runs)}")
+
+
+def save(
+    model: PreTrainedModel | PeftModel,
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> None:
+    """Save what `load` and `attach` give back: of a model with adapters one of these with its plan, else the checkpoint.
+
+    Args:
+        model: with adapters or without.
+        folder: where to write; an older artefact there is replaced, and nothing else.
+        name: which adapter, by default the active one.
+        tokenizer: is written beside a checkpoint.
 
     Raises:
-        AdapterError: a model that pareft did not load, so that nothing says what its adapter fits.
+        AdapterError: a model that pareft did not load, so that nothing says what its adapter fits; no adapter of this name.
     """
     if not isinstance(model, PeftModel):
-        save_checkpoint(model, Path(folder))
+        if name is not None:
+            raise AdapterError(f"no adapter {name!r}: this model has none")
+        save_checkpoint(model, Path(folder), tokenizer=tokenizer, trained=is_changed(model))
         return
+    if name is not None and name not in model.peft_config:
+        raise AdapterError(f"no adapter {name!r}: the model has {', '.join(model.peft_config)}")
     plan = known_plan(model.get_base_model())
     if plan is None or read_fingerprint(model.get_base_model()) != plan.fingerprint:
         raise AdapterError("this model carries no plan, so nothing says what its adapter fits; load the base with pareft.load")
-    save_adapter(model, plan, Path(folder), name=model.active_adapter)
+    save_adapter(model, plan, Path(folder), name=name or model.active_adapter)

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import warnings
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,11 +32,26 @@ class Verbs(typer.core.TyperGroup):
 app = typer.Typer(
     cls=Verbs,
     name="pareft",
-    help="Prune a pretrained Transformer, recover it by parameter-efficient fine-tuning, and compare quality, memory and speed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"pareft {metadata.version('pareft')}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Prune a pretrained Transformer, recover it by parameter-efficient fine-tuning, and compare quality, memory and speed."""
+
 
 adapters = typer.Typer(no_args_is_help=True, help="Work on a trained adapter.")
 app.add_typer(adapters, name="adapter")
@@ -98,14 +114,30 @@ def prepare(
 @app.command()
 def plan(
     base: Annotated[str, typer.Argument(help="pareft-mini, a folder, or a name on the Hub.")],
-    encoder: Annotated[str | None, typer.Option(help="The encoder layers to keep, as 0,1,2,4.", show_default=False)] = None,
+    encoder: Annotated[str | None, typer.Option(help="The encoder layers to keep, as 0,1,4 or 0-4,7.", show_default=False)] = None,
     decoder: Annotated[str | None, typer.Option(help="The decoder layers to keep.", show_default=False)] = None,
+    heads: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STACK.ATTENTION[:LAYERS]=HEADS",
+            help="The heads (key-value groups under GQA) to keep in layers, as decoder.cross:3-5=0-7; again for others.",
+            show_default=False,
+        ),
+    ] = None,
+    neurons: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STACK[:LAYERS]=NEURONS",
+            help="The feed-forward neurons to keep in layers, as encoder=0-1023 for all of them.",
+            show_default=False,
+        ),
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="The Hub revision of the base.", show_default=False)] = None,
 ) -> None:
-    """Print a pruning plan as JSON: the paper's alternating rule, or the layers you name."""
+    """Print a pruning plan as JSON: the paper's alternating rule, or what you name. All numbers are 0-based and the base's own."""
     from pareft.verbs import print_plan
 
-    print_plan(base, encoder=encoder, decoder=decoder, revision=revision)
+    print_plan(base, encoder=encoder, decoder=decoder, heads=heads or [], neurons=neurons or [], revision=revision)
 
 
 @app.command()
@@ -168,7 +200,3 @@ def _quiet() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-
-
-if __name__ == "__main__":
-    main()

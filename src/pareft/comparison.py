@@ -1,7 +1,9 @@
 """The arms of a recipe, run and measured, as one table: the first arm is 100 %."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,8 +13,8 @@ from pareft.measurement import digest_arms, measure
 from pareft.models.loading import load
 from pareft.pipeline import describe_protocol, evaluate, explain_failures, prepare, run
 from pareft.progress import SILENT, Progress
-from pareft.recipe import Recipe, select_arm
-from pareft.recipe_file import write_yaml
+from pareft.recipe import Recipe, check_changes, select_arm
+from pareft.recipe_file import change_recipe, read_recipe, write_yaml
 from pareft.records import EfficiencyRecord, Protocol, Record, RunRecord, write_atomic
 from pareft.run_folder import check_folder
 from pareft.runtime import choose_device
@@ -40,7 +42,7 @@ class Row(Record):
     layers_dropped_ratio: float
     scores: dict[str, float]
     kept_percent: dict[str, float]
-    quality_kept_percent: float
+    quality_kept_percent: float | None
 
 
 class Comparison(Record):
@@ -57,14 +59,39 @@ class Comparison(Record):
         return next(row for row in self.rows if row.arm == arm)
 
 
-def compare(recipe: Recipe, out: Path, *, title: str, progress: Progress = SILENT) -> Comparison:
+def compare(
+    recipe: Recipe | str | Path,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    out: str | Path | None = None,
+    title: str | None = None,
+    progress: Progress = SILENT,
+) -> Comparison:
     """Run every arm (finished ones are read, an interrupted one goes on), measure them side by side, and tabulate.
+
+    Args:
+        recipe: a recipe, or the file of one.
+        changes: lines of it to change, such as `{"train.epochs": 3}`.
+        out: the folder to write to; by default `runs/<name of the recipe's file>`.
+        title: the table's; by default the folder's name.
+        progress: is told what happens.
 
     Writes `<arm>/` of each, `untouched/` if the recipe asks for it, `efficiency.json` and `comparison.json`.
 
     Raises:
+        RecipeError: what `read_recipe` refuses, or a change of a line that arms set themselves.
         RunError: no arms, a folder of another recipe, arms whose bases or protocols differ; before any arm is run.
     """
+    if not isinstance(recipe, Recipe):
+        out = out or Path("runs") / Path(recipe).stem
+        recipe = read_recipe(Path(recipe), changes)
+    else:
+        recipe = change_recipe(recipe.model_dump(), changes or {})
+    check_changes(recipe, changes or {})
+    return _compare(recipe, Path(out or "runs"), title, progress)
+
+
+def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress) -> Comparison:
     if not recipe.arms:
         raise RunError("the recipe has no arms to compare; add arms, or use pareft run")
     arms = {name: select_arm(recipe, name) for name in recipe.arms}
@@ -76,7 +103,7 @@ def compare(recipe: Recipe, out: Path, *, title: str, progress: Progress = SILEN
     untouched = _evaluate_untouched(plain, out / "untouched", progress) if recipe.evaluate.untouched else None
     records = {name: run(recipe, out=out / name, arm=name, progress=progress) for name in arms}
     efficiency = _measure_once(arms, recipe, out, progress) if recipe.measure else None
-    comparison = tabulate(records, efficiency, untouched=untouched, title=title)
+    comparison = tabulate(records, efficiency, untouched=untouched, title=title or out.resolve().name)
     write_atomic(out / "comparison.json", comparison.to_json())
     return comparison
 
@@ -160,11 +187,12 @@ def _make_row(
 
 
 def _kept(scores: dict[str, float], reference: dict[str, float]) -> dict[str, float]:
-    return {name: 100 * scores[name] / reference[name] if reference[name] else 0.0 for name in QUALITY}
+    """Per metric; a metric of which the first arm has nothing says nothing."""
+    return {name: 100 * scores[name] / reference[name] for name in QUALITY if reference[name]}
 
 
-def _mean(values: dict[str, float]) -> float:
-    return sum(values.values()) / len(values)
+def _mean(values: dict[str, float]) -> float | None:
+    return sum(values.values()) / len(values) if values else None
 
 
 def _measure_once(arms: dict[str, Recipe], recipe: Recipe, out: Path, progress: Progress) -> EfficiencyRecord:

@@ -83,7 +83,7 @@ def make_families_table() -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="--markdown shows the config fields and remarks, too")
     shown = [FAMILY_COLUMNS.index(name) for name in ("Family", "Kind", "Heads", "Neurons")]
     for column in shown:
-        table.add_column(FAMILY_COLUMNS[column], no_wrap=True)
+        table.add_column(FAMILY_COLUMNS[column], no_wrap=column == FAMILY_COLUMNS.index("Family"))
     for row in list_families():
         table.add_row(*(row[column] for column in shown))
     return table

@@ -35,8 +35,8 @@ from pareft.models.surgery import check_plan
 from pareft.models.weights import list_tensors
 from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
-from pareft.recipe import PruneSettings, Recipe, override, resolve, select_arm
-from pareft.recipe_file import read_recipe, write_yaml
+from pareft.recipe import PruneSettings, Recipe
+from pareft.recipe_file import change_recipe, read_recipe, write_yaml
 from pareft.records import Parameters, Protocol, RunRecord, explain_full_disk, explain_os_error, write_atomic
 from pareft.run_folder import check_folder, check_same_plan, save_artefact
 from pareft.runtime import Precision, choose_device, choose_precision, describe_hardware, list_versions, seed_everything
@@ -73,10 +73,10 @@ def run(
     """
     if not isinstance(recipe, Recipe):
         out = out or Path("runs") / Path(recipe).stem / (arm or "run")
-        recipe = read_recipe(Path(recipe), changes)
-    elif changes:
-        recipe = resolve(override(recipe.model_dump(), changes))
-    chosen = select_arm(recipe, arm) if arm else recipe.model_copy(update={"arms": {}})
+        recipe = read_recipe(Path(recipe), changes, arm=arm)
+    else:
+        recipe = change_recipe(recipe.model_dump(), changes or {}, arm=arm)
+    chosen = recipe.model_copy(update={"arms": {}})
     folder = Path(out or Path("runs") / (arm or "run"))
     finished = folder / "record.json"
     check_folder(folder, chosen)

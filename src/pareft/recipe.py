@@ -157,7 +157,7 @@ def resolve(values: Mapping[str, Any]) -> Recipe:
 def _describe(error: ErrorDetails) -> str:
     """One of pydantic's errors in a line; a value with several allowed forms has one for each form."""
     place = ".".join(str(part) for part in error["loc"] if not str(part).startswith(("literal[", "dict[", "list[", "constrained-")))
-    return f"{place}: {error['msg']} (got {error['input']!r})"
+    return f"{place}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
 
 
 def select_arm(recipe: Recipe, name: str) -> Recipe:
@@ -174,12 +174,13 @@ def select_arm(recipe: Recipe, name: str) -> Recipe:
 def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of nested `values` with some lines changed: `{"train.epochs": 3}` or `{"train": {"epochs": 3}}`, which is the same.
 
-    A part that was null begins empty.
+    A part that was null begins empty, and a line that excludes another (`prune.plan` and `prune.layers`) takes its place.
 
     Raises:
         RecipeError: a line of an arm that is not there.
     """
     changed = dict(values)
+    named = set(list_lines(changes))
     for key, value in changes.items():
         head, _, rest = key.partition(".")
         if rest and head == "arms" and "." in rest:
@@ -197,7 +198,27 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
             changed[key] = override(changed[key], value)
         else:
             changed[key] = value
+    for one, other in (("plan", "layers"), ("layers", "plan")):
+        prune = changed.get("prune")
+        if isinstance(prune, Mapping) and f"prune.{one}" in named and f"prune.{other}" not in named and prune.get(one) is not None:
+            changed["prune"] = {**prune, other: None}
     return changed
+
+
+def list_lines(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values as lines: `{"train": {"epochs": 3}}` and `{"train.epochs": 3}` are both `{"train.epochs": 3}`."""
+    lines: dict[str, Any] = {}
+    for key, value in values.items():
+        lines |= list_lines(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return lines
+
+
+def check_changes(recipe: Recipe, changes: Mapping[str, Any]) -> None:
+    """Raise `RecipeError` if a change would be lost, because arms set that line themselves."""
+    for line in list_lines(changes):
+        for name, arm in recipe.arms.items():
+            if line in list_lines(arm):
+                raise RecipeError(f"{line} is set by arm {name!r} itself, which wins over the recipe's; change arms.{name}.{line}")
 
 
 def _suggest(name: str, known: Iterable[str], place: str = "") -> str:

@@ -7,11 +7,12 @@ from typing import Any
 import yaml
 
 from pareft.errors import RecipeError
-from pareft.recipe import Recipe, override, resolve
+from pareft.recipe import Recipe, override, resolve, select_arm
 
 
-def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """Read a recipe and change lines of it. Relative data paths are seen from the working directory.
+def read_recipe(path: Path, changes: Mapping[str, Any] | None = None, *, arm: str | None = None) -> Recipe:
+    """Read a recipe and change lines of it; with `arm`, that arm's, whatever it sets itself. Relative data paths are seen from the
+    working directory.
 
     Raises:
         RecipeError: no such file, no YAML, or what `resolve` refuses.
@@ -24,7 +25,21 @@ def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
         raise RecipeError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, Mapping):
         raise RecipeError(f"{path} must be a mapping with at least base and data")
-    return resolve(override(values, changes or {}))
+    return change_recipe(values, changes or {}, arm=arm)
+
+
+def change_recipe(values: Mapping[str, Any], changes: Mapping[str, Any], *, arm: str | None = None) -> Recipe:
+    """The recipe of some values with lines changed; with `arm`, that arm's, which has no arms of its own.
+
+    Raises:
+        RecipeError: what `resolve` refuses.
+    """
+    if arm is None:
+        return resolve(override(values, changes))
+    for_arms = {key: value for key, value in changes.items() if key.partition(".")[0] == "arms"}
+    own = {key: value for key, value in changes.items() if key not in for_arms}
+    chosen = select_arm(resolve(override(values, for_arms)), arm)
+    return resolve(override(chosen.model_dump(exclude={"arms"}), own))
 
 
 def parse_changes(arguments: Iterable[str]) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """The folder of a run: whose it is, and the adapter or weights in it."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -10,8 +8,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pareft.errors import RunError
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.saving import save_checkpoint
-from pareft.recipe import Recipe
+from pareft.recipe import Recipe, list_lines
 from pareft.recipe_file import read_recipe
+from pareft.records import RunRecord
 from pareft.tuning.storage import describe_adapter, save_adapter
 
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
@@ -25,7 +24,7 @@ def check_folder(folder: Path, recipe: Recipe) -> None:
         if folder.is_dir() and any(folder.iterdir()):
             raise RunError(f"{folder} is not empty and is no run folder; give another with --out")
         return
-    there, here = flatten(read_recipe(written).model_dump(mode="json")), flatten(recipe.model_dump(mode="json"))
+    there, here = list_lines(read_recipe(written).model_dump(mode="json")), list_lines(recipe.model_dump(mode="json"))
     changed = [key for key in sorted(there | here) if there.get(key) != here.get(key) and not key.startswith(BESIDE_THE_RUN)]
     if changed:
         key = changed[0]
@@ -48,17 +47,15 @@ def check_same_plan(folder: Path, plan: PruningPlan) -> None:
         )
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
-
-
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run's and holds what the run has made."""
     return (folder / RECIPE).is_file() and ((folder / ADAPTER).is_dir() or (folder / WEIGHTS).is_dir())
+
+
+def read_precision(folder: Path) -> str | None:
+    """What a finished run was computed in: bf16, fp16 or fp32."""
+    record = folder / RECORD
+    return RunRecord.from_json(record.read_text(encoding="utf-8")).precision if record.is_file() else None
 
 
 def save_artefact(model: PreTrainedModel | PeftModel, plan: PruningPlan, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -1,9 +1,10 @@
 """What the verbs do once their arguments are read: call the library, write the reports, print what a person wants to see."""
 
 import json
-from dataclasses import replace
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from rich.console import Console
 
@@ -11,22 +12,19 @@ from pareft.comparison import Comparison, compare
 from pareft.console import LiveProgress, make_families_table, make_table
 from pareft.data.mimic import Rules
 from pareft.data.prepared import SplitBy
-from pareft.errors import AdapterError, DataError, PlanError, RunError
+from pareft.errors import DataError, PlanError, RunError
 from pareft.exporting import export
-from pareft.models.checkpoint import open_base
-from pareft.models.families import find_family
 from pareft.models.plan import PruningPlan
 from pareft.pipeline import run
 from pareft.preparation import write_prepared
 from pareft.pruning import plan
 from pareft.recipe import Recipe
-from pareft.recipe_file import parse_changes, read_recipe
+from pareft.recipe_file import parse_changes
 from pareft.records import write_atomic
 from pareft.report.families import write_families
 from pareft.report.figure import draw_png
 from pareft.report.table import write_csv, write_markdown
 from pareft.tuning.remapping import remap
-from pareft.tuning.storage import read_adapter
 
 
 def run_and_show(recipe: Path, changes: list[str], arm: str | None, out: Path | None) -> None:
@@ -45,13 +43,15 @@ def compare_and_show(recipe: Path, changes: list[str], out: Path | None) -> None
     """`pareft compare`."""
     console = Console()
     folder = out or Path("runs") / recipe.stem
-    show_comparison(read_recipe(recipe, parse_changes(changes)), folder, title=recipe.stem, console=console)
+    show_comparison(recipe, folder, title=recipe.stem, console=console, changes=parse_changes(changes))
 
 
-def show_comparison(recipe: Recipe, folder: Path, *, title: str, console: Console) -> Comparison:
+def show_comparison(
+    recipe: Recipe | Path, folder: Path, *, title: str, console: Console, changes: Mapping[str, Any] | None = None
+) -> Comparison:
     """Compare, write `comparison.md`, `.csv` and `.png` beside the records, and print the table."""
     with LiveProgress(console) as progress:
-        comparison = compare(recipe, folder, title=title, progress=progress)
+        comparison = compare(recipe, changes, out=folder, title=title, progress=progress)
     write_atomic(folder / "comparison.md", write_markdown(comparison))
     write_atomic(folder / "comparison.csv", write_csv(comparison))
     write_atomic(folder / "comparison.png", draw_png(comparison))
@@ -72,10 +72,22 @@ def prepare_and_show(builder: str, notes: Path, out: Path, *, rules: str, split_
     Console().print_json(json.dumps(description))
 
 
-def print_plan(base: str, *, encoder: str | None, decoder: str | None, revision: str | None) -> None:
-    """`pareft plan`."""
-    named = {stack: _parse_layers(stack, text) for stack, text in (("encoder", encoder), ("decoder", decoder)) if text is not None}
-    print(plan(base, layers=named or None, revision=revision).to_json(), end="")
+def print_plan(
+    base: str, *, encoder: str | None, decoder: str | None, heads: list[str], neurons: list[str], revision: str | None
+) -> None:
+    """`pareft plan`: the plan on standard output, what a user should know of it on standard error."""
+    layers = {stack: parse_numbers(f"--{stack}", text) for stack, text in (("encoder", encoder), ("decoder", decoder)) if text}
+    if heads or neurons:
+        whole = plan(base, layers=layers, revision=revision)
+        kept_heads, kept_neurons = parse_units("--heads", heads, whole), parse_units("--neurons", neurons, whole)
+        decided = plan(base, layers=layers, heads=kept_heads, neurons=kept_neurons, revision=revision)
+    else:
+        decided = plan(base, layers=layers or None, revision=revision)
+    print(decided.to_json(), end="")
+    if decided.keeps_everything:
+        print("note: this plan drops nothing", file=sys.stderr)
+    if decided.weights_digest is None:
+        print(f"note: {base} has no weights, so the plan fits any base of this architecture", file=sys.stderr)
 
 
 def export_and_show(run: Path, folder: Path, forms: list[str]) -> None:
@@ -87,25 +99,14 @@ def export_and_show(run: Path, folder: Path, forms: list[str]) -> None:
     console.print(f"{done.form}: {done.folder}, {done.bytes / 1e6:.1f} MB", soft_wrap=True)
     for note in done.notes:
         console.print(f"- {note}", soft_wrap=True, highlight=False)
-    console.print(
-        f"- verified without pareft: logits differ by {done.difference:.1e} at most (largest {done.largest:.3g})", soft_wrap=True
-    )
+    how = "without pareft" if done.by_stock else "by pareft, as no stock library can read it"
+    console.print(f"- verified {how}: logits differ by {done.difference:.1e} at most (largest {done.largest:.3g})", soft_wrap=True)
 
 
 def remap_and_show(adapter: Path, to: str, out: Path, *, base: str | None) -> None:
     """`pareft adapter remap`."""
-    stored = read_adapter(adapter)
-    if stored.plan is None:
-        if base is None:
-            raise AdapterError(f"{adapter} has no plan.json; if it was trained on a whole base, name that with --base")
-        stored = replace(stored, plan=plan(base, by="everything"))
-    elif base is not None:
-        raise AdapterError(f"{adapter} has a plan.json, which says its base; leave --base out")
-    assert stored.plan is not None
-    target = stored.plan.whole() if to == "full" else PruningPlan.read(to)
-    family = find_family(open_base(stored.plan.base, revision=stored.plan.revision).config)
-    report = remap(stored, family, target, out)
-    print(f"{report.describe()}\nwritten to {out}, for plan {target.fingerprint} ({target.describe()})")
+    report = remap(adapter, out, to=to, base=base)
+    print(f"{report.describe()}\nwritten to {out}, for plan {report.plan.fingerprint} ({report.plan.describe()})")
 
 
 def show_families(*, markdown: bool) -> None:
@@ -116,8 +117,46 @@ def show_families(*, markdown: bool) -> None:
         Console().print(make_families_table())
 
 
-def _parse_layers(stack: str, text: str) -> list[int]:
+def parse_numbers(option: str, text: str) -> list[int]:
+    """`0,2,4-6` → [0, 2, 4, 5, 6].
+
+    Raises:
+        PlanError: something else.
+    """
+    numbers: list[int] = []
     try:
-        return [int(part) for part in text.split(",") if part.strip()]
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            first, dash, last = part.partition("-")
+            numbers += _count(int(first), int(last)) if dash and first else [int(part)]
     except ValueError as error:
-        raise PlanError(f"--{stack} {text!r}: give layer numbers with commas, such as 0,1,2,4") from error
+        raise PlanError(f"{option} {text!r}: give numbers with commas, or ranges, such as 0,1,4 or 0-4,7") from error
+    return numbers
+
+
+def _count(first: int, last: int) -> range:
+    if last < first:
+        raise ValueError("a range that goes down")
+    return range(first, last + 1)
+
+
+def parse_units(option: str, texts: list[str], whole: PruningPlan) -> dict[str, dict[int, list[int]]]:
+    """`["encoder:1-2=0-3"]` → {"encoder": {1: [0, 1, 2, 3], 2: [0, 1, 2, 3]}}; without layers, every kept one of the stack.
+
+    Raises:
+        PlanError: something else, or a layer that is named twice.
+    """
+    units: dict[str, dict[int, list[int]]] = {}
+    for text in texts:
+        where, equals, kept = text.partition("=")
+        key, colon, layers = where.partition(":")
+        if not equals or (colon and not layers):
+            raise PlanError(f"{option} {text!r}: write WHERE=NUMBERS or WHERE:LAYERS=NUMBERS, such as encoder:1-2=0-1023")
+        if key not in whole.widths or ("." in key) != (option == "--heads"):
+            known = [known for known in whole.widths if ("." in known) == (option == "--heads")]
+            raise PlanError(f"{option}: no {key!r} that can be pruned; there is {', '.join(known) or 'none in this family'}")
+        named = parse_numbers(option, layers) if colon else list(whole.layers.get(key.partition(".")[0], ()))
+        by_layer = units.setdefault(key, {})
+        if twice := set(named) & set(by_layer):
+            raise PlanError(f"{option}: {key} layer {min(twice)} is named twice")
+        by_layer |= dict.fromkeys(named, parse_numbers(option, kept))
+    return units

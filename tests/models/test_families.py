@@ -137,7 +137,7 @@ def test_config_and_generation_settings_survive(folder, whole, plan):
     pruned = pareft.load(folder, plan)
     stacks = find_family(whole.config).stacks
     fields = [field for stack in stacks for field in (stack.depth_field, *stack.lists)]
-    changed = {"pareft_plan", "_name_or_path", "encoder", "decoder", "num_hidden_layers", *fields}
+    changed = {"pareft_plan", "pareft_layers", "_name_or_path", "encoder", "decoder", "num_hidden_layers", *fields}
     there, here = type(whole).from_pretrained(folder).config.to_dict(), pruned.config.to_dict()
     assert {key for key in {*there, *here} if there.get(key) != here.get(key)} <= changed
     for stack in stacks:
@@ -163,11 +163,14 @@ import sys, torch, transformers
 assert not any(name.split(".")[0] == "pareft" for name in sys.modules)
 for folder in sys.argv[1:]:
     inputs = torch.load(f"{folder}/inputs.pt", weights_only=True)
-    expected = inputs.pop("expected")
+    expected, written = inputs.pop("expected"), inputs.pop("written", None)
     name = transformers.AutoConfig.from_pretrained(folder).architectures[0]
     model = getattr(transformers, name).from_pretrained(folder).eval()
     with torch.no_grad():
         torch.testing.assert_close(model(**inputs).logits, expected, rtol=0, atol=1e-5)
+    if written is not None:
+        start = {name: value for name, value in inputs.items() if not name.startswith("decoder")}
+        assert torch.equal(model.generate(**start, num_beams=4, max_new_tokens=6, do_sample=False), written)
     print("same", name)
 """
 
@@ -177,7 +180,11 @@ def test_a_process_without_pareft_reads_every_family(folders, tmp_path):
         whole, place = make_model(name), tmp_path / name
         model = cut(whole, pareft.plan(folders(name), layers=drop_first(whole)))
         model.save_pretrained(place)
-        torch.save(make_inputs(model) | {"expected": logits(model, make_inputs(model))}, place / "inputs.pt")
+        inputs = make_inputs(model)
+        case = inputs | {"expected": logits(model, inputs)}
+        if model.can_generate():
+            case["written"] = model.generate(**encoder_inputs(inputs), num_beams=4, max_new_tokens=6, do_sample=False)
+        torch.save(case, place / "inputs.pt")
     places = [str(tmp_path / name) for name in MAKERS]
     done = subprocess.run([sys.executable, "-c", STOCK_PROCESS, *places], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -157,3 +157,33 @@ def test_a_pruned_checkpoint_knows_its_plan(bases, tmp_path):
     assert model.pareft_plan == plan
     pareft.save(pareft.attach(model, pareft.LoraSettings(rank=2)), tmp_path / "adapter")
     pareft.attach(pareft.load(bases["bart"], plan), tmp_path / "adapter")
+
+
+@pytest.mark.parametrize("head", [BartModel, "BartModel", "Nothing", 3])
+def test_a_head_that_is_no_auto_class_says_so(bases, head):
+    with pytest.raises(ModelError, match="is no Auto class of transformers; give one"):
+        pareft.load(bases["bart"], head=head)
+
+
+def test_a_head_by_its_name(bases):
+    model = pareft.load(bases["bart"], head="AutoModelForSequenceClassification")
+    assert type(model).__name__ == "BartForSequenceClassification"
+
+
+@pytest.mark.parametrize("layers", [{"encoder": 3}, {"encoder": "0,1"}, {"encoder": None}, 3, "0", {"encoder": [True]}])
+def test_layers_of_another_kind_are_refused(bases, layers):
+    with pytest.raises(PlanError):
+        pareft.plan(bases["bart"], layers=layers)
+
+
+def test_a_folder_in_place_of_the_weights_is_one_line(bases, tmp_path):
+    shutil.copytree(bases["bart"], tmp_path / "copy")
+    (tmp_path / "copy" / "model.safetensors").unlink()
+    (tmp_path / "copy" / "model.safetensors").mkdir()
+    with pytest.raises(ModelError):
+        pareft.load(tmp_path / "copy")
+
+
+def test_the_plans_revision_is_its_bases_and_no_other(bases):
+    plan = pareft.plan(bases["bart"]).model_copy(update={"base": "someone/something", "revision": "0" * 40})
+    assert pareft.load(bases["bart"], plan).pareft_plan == plan

@@ -6,7 +6,7 @@ import transformers as hf
 from tiny import encoder_inputs, logits, make_inputs
 
 import pareft
-from pareft.errors import ModelError
+from pareft.errors import ModelError, PlanError
 from pareft.recipe import LoraSettings
 
 pytest.importorskip("bitsandbytes")
@@ -111,6 +111,22 @@ def test_narrow_layers_are_quantised_where_their_widths_are_multiples_of_the_blo
     inputs = make_inputs(plain)
     difference = (logits(model, inputs) - logits(plain, inputs)).abs().max()
     assert 0 < difference < 0.5 * logits(plain, inputs).abs().max()
+
+
+@pytest.mark.parametrize("bits", CONFIGS)
+def test_a_base_that_is_stored_quantised_loses_layers_and_nothing_else(folder, bits, tmp_path):
+    config = hf.BitsAndBytesConfig(**CONFIGS[bits])
+    pareft.load(folder, quantization_config=config).save_pretrained(tmp_path / "stored")
+    plan = pareft.plan(tmp_path / "stored", layers=keep(folder))
+    model = pareft.load(tmp_path / "stored", plan)
+    assert KIND[bits] in {type(module).__name__ for module in model.modules()}
+    inputs = make_inputs(model)
+    expected = pareft.load(folder, pareft.plan(folder, layers=keep(folder)), quantization_config=config)
+    torch.testing.assert_close(logits(model, inputs), logits(expected, inputs))
+    with pytest.raises(PlanError, match="is stored quantised: its heads and neurons cannot be taken apart"):
+        pareft.plan(tmp_path / "stored", neurons={"decoder": {0: range(64)}})
+    with pytest.raises(PlanError, match="a quantised model cannot be cut in memory"):
+        pareft.cut(model, plan)
 
 
 def test_a_device_map_is_honoured(folder):

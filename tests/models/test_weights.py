@@ -1,5 +1,6 @@
 """Files of tensors: safetensors in one file or in shards, PyTorch's own without executing it, damage of every kind; the digest."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -10,13 +11,16 @@ import sys
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny import MAKERS, make_model
 from transformers import AutoModelForSeq2SeqLM
 
 import pareft
 from pareft.errors import ModelError, PlanError
 from pareft.models.checkpoint import open_base
-from pareft.models.identity import digest_weights
+from pareft.models.digests import digest_files, digest_weights, name_body
 from pareft.models.weights import list_tensors
+
+NOTHING = hashlib.sha256(b"").hexdigest()[:16]  # the digest of no tensors
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def pickled(folder, *, zipped=True):
 
 def digest(folder):
     base = open_base(str(folder))
-    return digest_weights(base, list_tensors(base))
+    return digest_files(base.config, list_tensors(base))
 
 
 def assert_same(one, other):
@@ -77,7 +81,7 @@ class Evil:
 def test_a_pickle_that_would_execute_is_not(copy):
     (copy / "model.safetensors").unlink()
     torch.save({"model.shared.weight": Evil()}, copy / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="holds more than tensors, or is damaged, and is not opened"):
+    with pytest.raises(ModelError, match=r"holds more than tensors \(exec\), or is damaged, and is not opened"):
         pareft.plan(copy)
 
 
@@ -159,8 +163,46 @@ def test_the_digest_is_of_the_weights_and_not_of_their_files(bases, copy, tmp_pa
     stock.save_pretrained(tmp_path / "shards", max_shard_size="20KB")
     stock.model.save_pretrained(tmp_path / "headless")
     stock.to(torch.bfloat16).save_pretrained(tmp_path / "half")
-    assert {digest(tmp_path / name) for name in ("shards", "half")} == {original}
+    assert {digest(tmp_path / name) for name in ("shards", "headless", "half")} == {original}
     assert digest(pickled(copy)) == original
+
+
+def test_the_digest_sees_every_tensor_of_the_body_and_nothing_else(tmp_path):
+    """In every family, as stock transformers stores it: so no stale buffer, head or tied copy can change it."""
+    for name in MAKERS:
+        model = make_model(name)
+        model.save_pretrained(tmp_path / name)
+        base = open_base(str(tmp_path / name))
+        wanted, seen = set(name_body(base.config).values()), set()
+        state = load_file(tmp_path / name / "model.safetensors")
+        for stored in state:
+            save_file({stored: state[stored]}, tmp_path / "one.safetensors")
+            found = digest_files(base.config, {stored: tmp_path / "one.safetensors"})
+            seen |= {found} - {NOTHING}
+        assert len(seen) == len(wanted), name
+        assert digest_weights(model) == digest(tmp_path / name), name
+
+
+def test_older_names_and_stale_buffers_are_the_same_weights(tmp_path):
+    make_model("bert").save_pretrained(tmp_path)
+    original, state = digest(tmp_path), load_file(tmp_path / "model.safetensors")
+    older = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t
+        for name, t in state.items()
+    }
+    assert older.keys() != state.keys()
+    stale = {"bert.embeddings.position_ids": torch.arange(64), "bert.encoder.layer.0.attention.self.rotary.inv_freq": torch.ones(3)}
+    save_file(older | stale, tmp_path / "model.safetensors", {"format": "pt"})
+    assert digest(tmp_path) == original
+
+
+def test_a_head_is_not_the_base(tmp_path):
+    model = make_model("llama")
+    model.save_pretrained(tmp_path / "one")
+    with torch.no_grad():
+        model.lm_head.weight.add_(1)
+    model.save_pretrained(tmp_path / "other")
+    assert digest(tmp_path / "one") == digest(tmp_path / "other")
 
 
 def test_the_digest_tells_other_weights(bases, copy):

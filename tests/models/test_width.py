@@ -1,6 +1,8 @@
 """Width pruning: laws 3 and 4 for every family that can lose heads and neurons, and what a stock config can say of it."""
 
 import random
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -157,6 +159,71 @@ def test_units_that_keep_everything_are_no_part_of_a_plan(folder):
     narrow = pareft.plan(folder, heads={"encoder.self": {0: [1, 3]}})
     assert not narrow.keeps_everything
     assert pareft.PruningPlan.from_json(narrow.to_json()) == narrow
+
+
+NARROW_PROCESS = """
+import sys, torch, pareft
+for folder in sys.argv[1:]:
+    model = pareft.load(folder)
+    inputs = torch.load(f"{folder}/inputs.pt", weights_only=True)
+    expected, written = inputs.pop("expected"), inputs.pop("written", None)
+    with torch.no_grad():
+        torch.testing.assert_close(model(**inputs).logits, expected, rtol=0, atol=1e-5)
+    if written is not None:
+        start = {name: value for name, value in inputs.items() if not name.startswith("decoder")}
+        assert torch.equal(model.generate(**start, num_beams=4, max_new_tokens=6, do_sample=False), written)
+    print("same")
+"""
+
+
+def test_another_process_reads_uneven_widths_of_every_family(tmp_path):
+    for name in WIDE:
+        whole = make_model(name)
+        whole.save_pretrained(tmp_path / "base" / name)
+        chosen = choose_units(whole, drop_first(whole), uneven())
+        model, inputs = pareft.load(tmp_path / "base" / name, pareft.plan(tmp_path / "base" / name, **chosen)), make_inputs(whole)
+        pareft.save(model, tmp_path / name)
+        case = inputs | {"expected": logits(model, inputs)}
+        if model.can_generate():
+            case["written"] = model.generate(**encoder_inputs(inputs), num_beams=4, max_new_tokens=6, do_sample=False)
+        torch.save(case, tmp_path / name / "inputs.pt")
+    done = subprocess.run(
+        [sys.executable, "-c", NARROW_PROCESS, *(str(tmp_path / n) for n in WIDE)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("same") == len(WIDE)
+
+
+@pytest.mark.parametrize("name", ["bart"], indirect=True)
+def test_a_narrowed_model_is_no_base_of_another_plan(folder, tmp_path):
+    plan = pareft.plan(folder, neurons={"encoder": {1: [0, 1, 2]}})
+    model = pareft.load(folder, plan)
+    pareft.save(model, tmp_path / "narrow")
+    message = "is itself pruned to layers of different widths .* plan what is to stay of .* in one plan"
+    with pytest.raises(PlanError, match=message):
+        pareft.plan(tmp_path / "narrow")
+    with pytest.raises(PlanError, match=message):
+        pareft.load(tmp_path / "narrow", plan)
+    with pytest.raises(PlanError, match=message):
+        cut(model, plan)
+
+
+ONE_STACK = {"t5": "AutoModelForTokenClassification", "bart": "AutoModelForCausalLM"}  # an encoder, a decoder
+
+
+@pytest.mark.parametrize("name", ONE_STACK, indirect=True)
+def test_a_class_with_one_of_the_stacks_can_be_narrow(name, folder):
+    head, units = ONE_STACK[name], {"encoder.self" if name == "t5" else "decoder.self": {1: [0]}}
+    plan = pareft.plan(folder, heads=units)
+    model = pareft.load(folder, plan, head=head)
+    tokens = torch.arange(4, 12)[None]
+    assert torch.isfinite(model(input_ids=tokens).logits).all()
+
+
+@pytest.mark.parametrize("name", ["bart"], indirect=True)
+def test_a_layer_cannot_be_written_twice(folder):
+    with pytest.raises(PlanError, match="layer 01 is not kept"):
+        pareft.plan(folder, neurons={"encoder": {"1": [0], "01": [1]}})
 
 
 def test_a_family_without_widths_says_so(tmp_path):

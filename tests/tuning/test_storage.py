@@ -1,11 +1,12 @@
 """Stored adapters: whose they are, what is refused, many on one base, moved to another plan."""
 
 import json
+import re
 import shutil
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from tiny import encoder_inputs, logits, make_inputs, make_model
 
@@ -14,8 +15,6 @@ from pareft.errors import AdapterError, PlanError
 from pareft.models.families import find_family
 from pareft.recipe import LoraSettings
 from pareft.tuning.adapters import merge
-from pareft.tuning.remapping import remap
-from pareft.tuning.storage import read_adapter
 
 LAYERS = {"encoder": [0, 2, 4], "decoder": [1, 3]}
 
@@ -32,10 +31,10 @@ def plan(folder):
     return pareft.plan(folder, layers={stack: LAYERS[stack] for stack in depths})
 
 
-def train(folder, plan, out, *, seed, **settings):
+def train(folder, plan, out, *, seed, head=None, **settings):
     """An adapter that does something, saved."""
     chosen = LoraSettings(**{"rank": 2, "alpha": 4, "dropout": 0.0} | settings)
-    wrapped = pareft.attach(pareft.load(folder, plan), chosen)
+    wrapped = pareft.attach(pareft.load(folder, plan, head=head), chosen)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in wrapped.parameters():
@@ -116,6 +115,130 @@ def test_a_merged_model_takes_no_adapter_of_its_plan(adapter, folder, plan, tmp_
             pareft.attach(model, adapter)
 
 
+def change_in_place(model, _):
+    with torch.no_grad():
+        next(p for name, p in model.named_parameters() if "layers.1." in name or "block.1." in name).add_(0.5)
+    return model
+
+
+def train_outside(model, folder):
+    """Somebody's own training loop: the config is saved along, fingerprint and all."""
+    change_in_place(model, None).save_pretrained(folder)
+    return type(model).from_pretrained(folder)
+
+
+def merge_by_peft(model, _):
+    wrapped = pareft.attach(model, LoraSettings(rank=2, dropout=0.0, bias="none"))
+    with torch.no_grad():
+        for name, parameter in wrapped.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.3)
+    return wrapped.merge_and_unload()
+
+
+def train_biases(model, _):
+    wrapped = pareft.attach(model, LoraSettings(rank=2, dropout=0.0, bias="wrapped", target="all"), name="first")
+    with torch.no_grad():
+        for name, parameter in wrapped.named_parameters():
+            if "lora_B" not in name:
+                parameter.add_(0.5 * parameter.requires_grad)
+    return wrapped
+
+
+@pytest.mark.parametrize("change", [change_in_place, train_outside, merge_by_peft, train_biases])
+def test_weights_that_have_changed_take_no_adapter_of_the_plan(adapter, folder, plan, tmp_path, change):
+    model = pareft.load(folder, plan)
+    if change is train_biases and model.config.model_type != "bart":
+        pytest.skip("it has no biases")
+    model = change(model, tmp_path / "changed")
+    with pytest.raises(AdapterError, match="the model's layers have changed since pareft built it"):
+        pareft.attach(model, adapter)
+
+
+def test_what_is_trained_on_changed_weights_is_not_said_to_fit_the_plan(folder, plan, tmp_path):
+    wrapped = pareft.attach(change_in_place(pareft.load(folder, plan), None), LoraSettings(rank=2))
+    with pytest.raises(AdapterError, match="carries no plan"):
+        pareft.save(wrapped, tmp_path / "adapter")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_the_dtype_is_no_change(adapter, folder, plan, dtype):
+    pareft.attach(pareft.load(folder, plan).to(dtype), adapter)
+    pareft.attach(pareft.load(folder, plan, dtype=dtype), adapter)
+
+
+def test_cut_refuses_other_weights(folder, plan):
+    whole = pareft.load(folder)
+    pareft.cut(whole, plan)
+    with pytest.raises(PlanError, match="the plan was made for other weights"):
+        pareft.cut(change_in_place(whole, None), plan)
+
+
+HEADS = {
+    "vit": "AutoModelForImageClassification",
+    "bert": "AutoModelForSequenceClassification",
+    "deberta-v2": "AutoModelForSequenceClassification",
+    "electra": "AutoModelForMaskedLM",
+    "roberta": "AutoModelForTokenClassification",
+    "llama": "AutoModelForSequenceClassification",
+    "bart": "AutoModelForSequenceClassification",
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_what_starts_fresh_is_trained_and_stored(name, tmp_path):
+    body = make_model(name).base_model
+    body.save_pretrained(tmp_path / "base")
+    inputs = encoder_inputs(make_inputs(body))
+    if name == "bart":
+        inputs["input_ids"][:, -1] = 2  # it classifies by the end of the sequence
+    plan = pareft.plan(tmp_path / "base")
+    train(tmp_path / "base", plan, tmp_path / "adapter", seed=1, head=HEADS[name])
+    outputs = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)  # another fresh head
+        model = pareft.load(tmp_path / "base", plan, head=HEADS[name])
+        fresh = logits(model, inputs)
+        outputs.append(logits(pareft.attach(model, tmp_path / "adapter"), inputs))
+        assert not torch.allclose(outputs[-1], fresh, atol=1e-3)
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=1e-5)
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert len(config["modules_to_save"]) == len(set(config["modules_to_save"]))
+
+
+def test_a_head_of_another_task_is_refused(tmp_path):
+    make_model("bert").base_model.save_pretrained(tmp_path / "base")
+    plan = pareft.plan(tmp_path / "base")
+    train(tmp_path / "base", plan, tmp_path / "adapter", seed=1, head="AutoModelForSequenceClassification")
+    model = pareft.load(tmp_path / "base", plan, head="AutoModelForTokenClassification")
+    with pytest.raises(AdapterError, match=r"holds a head for SEQ_CLS .* this model is a BertForTokenClassification"):
+        pareft.attach(model, tmp_path / "adapter")
+
+
+@pytest.mark.parametrize("name", ["qwen2", "whisper"])
+def test_biases_of_layers_some_of_which_have_none_can_be_mixed_and_merged(name, tmp_path):
+    make_model(name).save_pretrained(tmp_path / "base")
+    plan = pareft.plan(tmp_path / "base")
+    base = pareft.load(tmp_path / "base", plan)
+    inputs, names = make_inputs(base), ["one", "two"]
+    alone = {
+        name: logits(train(tmp_path / "base", plan, tmp_path / name, seed=seed, target="attention"), inputs)
+        for seed, name in enumerate(names)
+    }
+    assert any(key.endswith("base_layer.bias") for key in lora_of(tmp_path / "one"))
+    model = base
+    for name in names:
+        model = pareft.attach(model, tmp_path / name, name=name)
+    for name in names:
+        model.set_adapter(name)
+        torch.testing.assert_close(logits(model, inputs), alone[name], rtol=1e-5, atol=2e-5)
+        pareft.save(model, tmp_path / "again" / name)
+        again = pareft.attach(pareft.load(tmp_path / "base", plan), tmp_path / "again" / name)
+        torch.testing.assert_close(logits(merge(again), inputs), alone[name], rtol=1e-5, atol=2e-5)
+    with model.disable_adapter():
+        torch.testing.assert_close(logits(model, inputs), logits(pareft.load(tmp_path / "base", plan), inputs), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("bias", ["none", "wrapped"])
 def test_many_tasks_on_one_base(folder, plan, tmp_path, bias):
     """Each alone, switched, and mixed in one batch: the same outputs."""
@@ -168,6 +291,10 @@ def test_a_mixed_form_gives_the_trained_function_on_a_bf16_base(folder, plan, tm
 
 
 class TestRefused:
+    def test_something_else(self, folder):
+        with pytest.raises(AdapterError, match="an adapter is LoraSettings or the folder of a stored one, not dict"):
+            pareft.attach(pareft.load(folder), {"rank": 4})
+
     def test_no_adapter(self, folder, tmp_path):
         with pytest.raises(AdapterError, match=r"it has no adapter_config.json"):
             pareft.attach(pareft.load(folder), tmp_path)
@@ -222,7 +349,7 @@ def lora_of(folder):
 
 
 def test_an_adapter_moves_onto_the_whole_base(adapter, folder, plan, tmp_path):
-    report = remap(read_adapter(adapter), find_family(pareft.load(folder).config), plan.whole(), tmp_path / "moved")
+    report = pareft.remap(adapter, tmp_path / "moved", to=plan.whole())
     assert report.moved == {stack: list(kept) for stack, kept in plan.layers.items()}
     assert not any(report.left_out.values())
     assert report.without == {s: [i for i in range(plan.depths[s]) if i not in kept] for s, kept in plan.layers.items()}
@@ -240,9 +367,8 @@ def test_an_adapter_moves_onto_the_whole_base(adapter, folder, plan, tmp_path):
 
 
 def test_there_and_back_is_the_same(adapter, folder, plan, tmp_path):
-    family = find_family(pareft.load(folder).config)
-    remap(read_adapter(adapter), family, plan.whole(), tmp_path / "there")
-    remap(read_adapter(tmp_path / "there"), family, plan, tmp_path / "back")
+    pareft.remap(adapter, tmp_path / "there", to=plan.whole())
+    pareft.remap(tmp_path / "there", tmp_path / "back", to=plan)
     first, second = lora_of(adapter), lora_of(tmp_path / "back")
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -254,7 +380,7 @@ def test_there_and_back_is_the_same(adapter, folder, plan, tmp_path):
 def test_a_plan_that_shares_layers_takes_what_it_keeps(adapter, folder, plan, tmp_path):
     layers = {"encoder": [0, 3, 4], "decoder": [3]}
     other = pareft.plan(folder, layers={stack: layers[stack] for stack in plan.depths})
-    report = remap(read_adapter(adapter), find_family(pareft.load(folder).config), other, tmp_path / "moved")
+    report = pareft.remap(adapter, tmp_path / "moved", to=other)
     assert report.moved["decoder"] == [3]
     assert report.left_out["decoder"] == [1]
     if "encoder" in report.moved:
@@ -264,18 +390,64 @@ def test_a_plan_that_shares_layers_takes_what_it_keeps(adapter, folder, plan, tm
 
 
 def test_what_cannot_be_moved_says_why(adapter, folder, plan, tmp_path):
-    family, stored = find_family(pareft.load(folder).config), read_adapter(adapter)
     with pytest.raises(AdapterError, match="is there already"):
-        remap(stored, family, plan.whole(), adapter)
+        pareft.remap(adapter, adapter, to=plan.whole())
     narrow = pareft.plan(folder, layers=dict(plan.layers), neurons={"decoder": {1: [0, 1, 2]}})
     with pytest.raises(AdapterError, match="decoder of layer 1 keeps other units in the two plans"):
-        remap(stored, family, narrow, tmp_path / "moved")
+        pareft.remap(adapter, tmp_path / "moved", to=narrow)
     apart = pareft.plan(folder, layers={stack: [0 if stack == "decoder" else 1] for stack in plan.depths})
     with pytest.raises(AdapterError, match="nothing to move"):
-        remap(stored, family, apart, tmp_path / "moved")
+        pareft.remap(adapter, tmp_path / "moved", to=apart)
     with pytest.raises(AdapterError, match="an adapter stays with its base"):
-        remap(stored, family, plan.model_copy(update={"weights_digest": "0" * 16}), tmp_path / "moved")
+        pareft.remap(adapter, tmp_path / "moved", to=plan.model_copy(update={"weights_digest": "0" * 16}))
     assert not (tmp_path / "moved").exists()
+
+
+def test_an_adapter_that_does_not_fit_the_base_it_is_said_to_be_of(adapter, folder, plan, tmp_path):
+    """Trained without pareft, on something else: names and sizes of its matrices say so."""
+    pareft.remap(adapter, tmp_path / "whole")
+    (tmp_path / "whole" / "plan.json").unlink()
+    report = pareft.remap(tmp_path / "whole", tmp_path / "back", to=plan, base=folder)
+    assert report.note == ""
+    tensors = lora_of(tmp_path / "whole")
+    name = next(name for name in tensors if "lora_A" in name)
+    for changed, message in (
+        ({name: torch.ones(2, 5)}, r"has LoRA for inputs of size 5; the base's are of size \d+: it was trained on something else"),
+        ({name.replace("lora_A", "lora_B"): torch.ones(5, 2)}, "has LoRA for outputs of size 5"),
+        ({re.sub(r"\w+\.lora_A", "w9.lora_A", name): tensors[name].clone()}, "has no such module"),
+    ):
+        save_file(tensors | changed, tmp_path / "whole" / "adapter_model.safetensors", {"format": "pt"})
+        with pytest.raises(AdapterError, match=message):
+            pareft.remap(tmp_path / "whole", tmp_path / "wrong", to=plan, base=folder)
+    assert not (tmp_path / "wrong").exists()
+    save_file(tensors, tmp_path / "whole" / "adapter_model.safetensors", {"format": "pt"})
+    config = json.loads((tmp_path / "whole" / "adapter_config.json").read_text())
+    (tmp_path / "whole" / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "someone/other"}))
+    report = pareft.remap(tmp_path / "whole", tmp_path / "doubtful", to=plan, base=folder)
+    assert "the adapter says that it was trained on someone/other" in report.describe()
+
+
+def test_whole_modules_in_layers_move_with_them(tmp_path):
+    """`modules_to_save` may name a module of a layer; its number changes with the plan."""
+    make_model("bart").save_pretrained(tmp_path / "base")
+    plan = pareft.plan(tmp_path / "base", layers={"decoder": [1, 3]})
+    model = pareft.load(tmp_path / "base", plan)
+    config = LoraConfig(target_modules=["q_proj"], r=2, modules_to_save=["model.decoder.layers.1.fc1"])
+    wrapped = get_peft_model(model, config)
+    with torch.no_grad():
+        for parameter in wrapped.parameters():
+            parameter.add_(0.2 * parameter.requires_grad)
+    pareft.save(wrapped.eval(), tmp_path / "adapter")
+    pareft.remap(tmp_path / "adapter", tmp_path / "moved")
+    assert json.loads((tmp_path / "moved" / "adapter_config.json").read_text())["modules_to_save"] == ["model.decoder.layers.3.fc1"]
+    moved = pareft.attach(pareft.load(tmp_path / "base"), tmp_path / "moved").get_base_model()
+    trained = wrapped.get_base_model().model.decoder.layers[1].fc1.modules_to_save["default"].weight
+    assert torch.equal(moved.model.decoder.layers[3].fc1.modules_to_save["default"].weight, trained)
+    assert pareft.remap(tmp_path / "moved", tmp_path / "back", to=plan).moved["decoder"] == [1, 3]
+    settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(settings | {"modules_to_save": ["1.fc1"]}))
+    with pytest.raises(AdapterError, match=r"cannot tell which layer '1\.fc1' of the adapter means"):
+        pareft.remap(tmp_path / "adapter", tmp_path / "unclear")
 
 
 def test_a_saved_adapter_replaces_an_older_one_and_nothing_else(adapter, folder, plan, tmp_path):

@@ -17,7 +17,8 @@ from pareft.run_folder import ADAPTER, RECIPE, RECORD, is_run
 @dataclass(frozen=True)
 class Export:
     """What was written and how it was verified: `difference` is the largest between its logits and the run's, `largest` the largest
-    logit; `notes` say what a user should know.
+    logit, `by_stock` whether a process without pareft computed them, or pareft because no stock library can; `notes` say what a
+    user should know.
     """
 
     form: Form
@@ -25,6 +26,7 @@ class Export:
     bytes: int
     difference: float
     largest: float
+    by_stock: bool
     notes: tuple[str, ...] = ()
 
 
@@ -42,6 +44,8 @@ def export(run: str | Path, folder: str | Path, form: Form = "merged") -> Export
             what the run does; nothing is left behind then.
     """
     source, target = Path(run), Path(folder)
+    if form not in WRITERS:
+        raise RunError(f"no form {form!r} of export; there is {', '.join(WRITERS)}")
     record = read_finished(source)
     if target.exists():
         raise RunError(f"{target} is there already; give another folder")
@@ -50,12 +54,12 @@ def export(run: str | Path, folder: str | Path, form: Form = "merged") -> Export
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pareft-") as place:
-            difference, largest, notes = WRITERS[form](source, record, Path(place))
+            checked = WRITERS[form](source, record, Path(place))
             (Path(place) / "result").rename(target)
     except OSError as error:
         raise RunError(explain_os_error(error, target)) from error
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    return Export(form, target, size, difference, largest, notes)
+    return Export(form, target, size, checked.difference, checked.largest, checked.by_stock, checked.notes)
 
 
 def read_finished(run: Path) -> RunRecord:

@@ -32,6 +32,21 @@ tags: [pruning, pareft]
 """
 
 
+def describe_base(plan: PruningPlan, *, stock: bool) -> str:
+    """The card of a pruned base that was not trained: what is kept, what loads it, and what it is for."""
+    loads = "`transformers` loads it as any checkpoint." if stock else "No stock config can say its widths: `pareft.load` reads it."
+    return f"""---
+base_model: {plan.base}
+library_name: transformers
+tags: [pruning, pareft]
+---
+
+# {plan.base}, pruned
+
+{plan.describe()}; plan `{plan.fingerprint}` in `plan.json`; not trained. {loads} Adapters of this plan sit on it.
+"""
+
+
 def list_scores(record: RunRecord) -> str:
     """The scores and what they were taken on."""
     protocol = record.protocol

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,16 @@ from pareft.errors import RunError
 
 TOLERANCE = 1e-4  # of the largest logit, in float32
 _READER = Path(__file__).with_name("stock_reader.py")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The largest difference of the logits, the largest logit, who computed them, and what a user should know."""
+
+    difference: float
+    largest: float
+    by_stock: bool
+    notes: tuple[str, ...] = ()
 
 
 def make_inputs(model: PreTrainedModel) -> dict[str, torch.Tensor]:
@@ -37,9 +49,15 @@ def compute_logits(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def verify(
-    temporary: Path, inputs: dict[str, torch.Tensor], expected: torch.Tensor, *, model: Path, adapter: Path | None = None
-) -> tuple[float, float]:
-    """The largest difference of the logits a fresh process computes, and the largest logit.
+    temporary: Path,
+    inputs: dict[str, torch.Tensor],
+    expected: torch.Tensor,
+    *,
+    model: Path,
+    adapter: Path | None = None,
+    notes: Sequence[str] = (),
+) -> Checked:
+    """Have a fresh process without pareft compute the logits.
 
     Raises:
         RunError: that process cannot load the folder, or computes something else.
@@ -51,15 +69,15 @@ def verify(
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise RunError(f"the export was not written: stock libraries cannot load it ({reason})")
-    return check(float(json.loads(done.stdout.strip().splitlines()[-1])["difference"]), expected)
+    return check(float(json.loads(done.stdout.strip().splitlines()[-1])["difference"]), expected, by_stock=True, notes=notes)
 
 
-def check(difference: float, expected: torch.Tensor) -> tuple[float, float]:
-    """The difference and the largest logit, or `RunError` where the difference is too large."""
+def check(difference: float, expected: torch.Tensor, *, by_stock: bool, notes: Sequence[str]) -> Checked:
+    """What was found, or `RunError` where the difference is too large."""
     largest = float(expected.abs().max())
     if not difference <= TOLERANCE * max(largest, 1.0):
         raise RunError(
             f"the export was not written: read back, its logits differ by {difference:.2e} (largest logit {largest:.3g}, allowed "
             f"{TOLERANCE:g} of it)"
         )
-    return difference, largest
+    return Checked(difference, largest, by_stock, tuple(notes))

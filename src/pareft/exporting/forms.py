@@ -1,6 +1,4 @@
-"""What a run can be exported as. Each form writes `result` into a temporary folder and has it checked; it returns the largest
-difference of the logits, the largest logit, and what a user should know.
-"""
+"""What a run can be exported as. Each form writes `result` into a temporary folder and has it checked."""
 
 import shutil
 from pathlib import Path
@@ -11,8 +9,8 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from pareft.artefact import load
-from pareft.exporting.card import describe_checkpoint, list_scores
-from pareft.exporting.checking import check, compute_logits, make_inputs, verify
+from pareft.exporting.card import describe_base, describe_checkpoint, list_scores
+from pareft.exporting.checking import Checked, check, compute_logits, make_inputs, verify
 from pareft.exporting.onnx_file import ONNX_FILE, ONNX_NOTE, write_onnx
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.loading import load as load_base
@@ -22,10 +20,9 @@ from pareft.models.saving import is_stock, save_checkpoint
 from pareft.records import RunRecord, write_atomic
 from pareft.run_folder import ADAPTER, RECIPE, RECORD
 from pareft.tuning.adapters import merge
-from pareft.tuning.storage import make_mixable, read_adapter, write_adapter
+from pareft.tuning.storage import describe_adapter, make_mixable, read_adapter, write_adapter
 
 Form = Literal["merged", "adapter", "base", "onnx"]
-Checked = tuple[float, float, tuple[str, ...]]
 
 
 def _write_merged(run: Path, record: RunRecord, temporary: Path) -> Checked:
@@ -45,14 +42,16 @@ def _write_merged(run: Path, record: RunRecord, temporary: Path) -> Checked:
     write_atomic(temporary / "result" / "README.md", describe_checkpoint(record, plan, run, notes))
     shutil.copyfile(run / RECIPE, temporary / "result" / RECIPE)
     shutil.copyfile(run / RECORD, temporary / "result" / RECORD)
-    return *verify(temporary, inputs, expected, model=temporary / "result"), tuple(notes)
+    return verify(temporary, inputs, expected, model=temporary / "result", notes=notes)
 
 
 def _write_adapter(run: Path, record: RunRecord, temporary: Path) -> Checked:
     plan = PruningPlan.read(run / PLAN_FILE)
     base = load_base(plan.base, plan, dtype=torch.float32)
     stored = make_mixable(read_adapter(run / ADAPTER), base)
-    card = (run / ADAPTER / "README.md").read_text(encoding="utf-8")
+    card = describe_adapter(
+        plan, stored.config, extra="How it was trained is in `recipe.yaml`, how well it does in `record.json`.\n"
+    )
     target = temporary / "result"
     write_adapter(type(stored)(target, stored.config, stored.tensors, plan), card + list_scores(record))
     shutil.copyfile(run / RECIPE, target / RECIPE)
@@ -62,10 +61,10 @@ def _write_adapter(run: Path, record: RunRecord, temporary: Path) -> Checked:
     if is_stock(base, plan):
         save_checkpoint(base, temporary / "check")
         notes = ("verified on the pruned base as a stock checkpoint (export --base writes it)",)
-        return *verify(temporary, inputs, expected, model=temporary / "check", adapter=target), notes
+        return verify(temporary, inputs, expected, model=temporary / "check", adapter=target, notes=notes)
     difference = float((compute_logits(PeftModel.from_pretrained(base, target).eval(), inputs) - expected).abs().max())
     notes = ("no stock config can say the widths of its base: it was verified on pareft.load's, which alone it fits",)
-    return *check(difference, expected), notes
+    return check(difference, expected, by_stock=False, notes=notes)
 
 
 def _write_base(run: Path, record: RunRecord, temporary: Path) -> Checked:
@@ -74,14 +73,14 @@ def _write_base(run: Path, record: RunRecord, temporary: Path) -> Checked:
     tokenizer, target = load_tokenizer(_open_base_of(plan)), temporary / "result"
     save_checkpoint(base, target, tokenizer=tokenizer)
     write_atomic(target / PLAN_FILE, plan.to_json())
-    write_atomic(target / "README.md", f"# {plan.base}, pruned\n\n{plan.describe()}; plan `{plan.fingerprint}`, not trained.\n")
+    write_atomic(target / "README.md", describe_base(plan, stock=is_stock(base, plan)))
     base, inputs = base.float(), make_inputs(base)
     expected = compute_logits(base, inputs)
     if is_stock(base, plan):
-        return *verify(temporary, inputs, expected, model=target), (plan.describe(),)
+        return verify(temporary, inputs, expected, model=target, notes=(plan.describe(),))
     difference = float((compute_logits(load_base(target, dtype=torch.float32), inputs) - expected).abs().max())
     notes = (plan.describe(), "no stock config can say its widths: pareft.load reads it, stock transformers does not")
-    return *check(difference, expected), notes
+    return check(difference, expected, by_stock=False, notes=notes)
 
 
 def _write_onnx(run: Path, record: RunRecord, temporary: Path) -> Checked:
@@ -92,7 +91,7 @@ def _write_onnx(run: Path, record: RunRecord, temporary: Path) -> Checked:
     load_tokenizer(_open_base_of(plan)).save_pretrained(temporary / "result")
     notes = [f"{plan.describe()}; forward pass without cache, float32, batch and lengths free", ONNX_NOTE]
     write_atomic(temporary / "result" / "README.md", describe_checkpoint(record, plan, run, notes))
-    return *verify(temporary, inputs, expected, model=temporary / "result" / ONNX_FILE), tuple(notes)
+    return verify(temporary, inputs, expected, model=temporary / "result" / ONNX_FILE, notes=notes)
 
 
 def _load(run: Path) -> Any:

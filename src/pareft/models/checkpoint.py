@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,6 +25,11 @@ class Base:
     config: PreTrainedConfig
 
 
+def is_folder(base: Base) -> bool:
+    """Whether a base lies on disk, and not on the Hub."""
+    return Path(base.place).is_dir()
+
+
 def open_base(name: str, *, revision: str | None = None) -> Base:
     """Find a base: `pareft-mini` in the package, a folder, or a name on the Hub.
 
@@ -31,6 +37,8 @@ def open_base(name: str, *, revision: str | None = None) -> Base:
         ModelError: nothing there, no network, or a folder without a config.
     """
     place = str(files("pareft") / "assets" / EMBEDDED) if name == EMBEDDED else name
+    if name != EMBEDDED and "/" not in name and get_close_matches(name, [EMBEDDED], cutoff=0.8) and not Path(name).exists():
+        raise ModelError(f"no model {name}; did you mean {EMBEDDED}?")
     if not Path(place).is_dir() and (Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1):
         raise ModelError(f"no model folder {name}")
     with explained(name):
@@ -39,9 +47,17 @@ def open_base(name: str, *, revision: str | None = None) -> Base:
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
-    """The base's tokenizer."""
+    """The base's tokenizer.
+
+    Raises:
+        ModelError: it has none; transformers would make up an empty one.
+    """
     with explained(base.name):
-        return AutoTokenizer.from_pretrained(base.place, revision=base.revision or "main", trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(base.place, revision=base.revision or "main", trust_remote_code=False)
+    files = sorted({"tokenizer.json", *type(tokenizer).vocab_files_names.values()})
+    if type(tokenizer).vocab_files_names and not any(find_file(base, file) for file in files):
+        raise ModelError(f"{base.name} has no tokenizer: none of {', '.join(files)}. Copy its files from the model it was made of.")
+    return tokenizer
 
 
 def load_generation_config(base: Base) -> GenerationConfig:

@@ -7,13 +7,14 @@ from typing import Any, Literal
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from pareft.errors import ModelError
+from pareft.errors import ModelError, PlanError
 from pareft.models.checkpoint import Base, find_file, load_generation_config, open_base
+from pareft.models.classes import find_class
+from pareft.models.digests import PLAN_KEY
 from pareft.models.families import find_family
-from pareft.models.identity import PLAN_KEY, check_weights, identify
+from pareft.models.identity import check_weights, identify
 from pareft.models.plan import PLAN_FILE, PruningPlan
-from pareft.models.structure import find_class
-from pareft.models.surgery import know_plan, map_tensors, model_class, prune_config, prune_generation_config
+from pareft.models.surgery import check_cuttable, know_plan, map_tensors, model_class, prune_config, prune_generation_config
 from pareft.models.weights import list_tensors, read_pieces
 from pareft.models.width import Piece, fits_stock
 
@@ -37,8 +38,8 @@ def load(
         dtype: `auto` is the config's, else the one the weights are stored in.
         device_map: where it goes, as in `from_pretrained`; the processor by default.
         quantization_config: transformers' own, such as `BitsAndBytesConfig(load_in_4bit=True)`.
-        head: an Auto class, such as `AutoModelForSequenceClassification`, for another head than the base was saved with; what the
-            base lacks of it starts fresh.
+        head: an Auto class or its name, such as `AutoModelForSequenceClassification`, for another head than the base was saved
+            with; what the base lacks of it starts fresh, and is trained and stored with an adapter.
 
     The kept tensors go to `from_pretrained` as a state dict under their new names: its `key_mapping` would load wrong layers.
 
@@ -46,10 +47,15 @@ def load(
         ModelError: the base is not there, is of no known family, is damaged or lacks tensors.
         PlanError: the plan is another base's.
     """
-    source = base if isinstance(base, Base) else open_base(str(base), revision=plan.revision if plan else None)
+    if not isinstance(plan, PruningPlan | None):
+        raise PlanError(f"a plan is a PruningPlan or the file of one, not {type(plan).__name__}")
+    source = (
+        base if isinstance(base, Base) else open_base(str(base), revision=plan.revision if plan and plan.base == base else None)
+    )
     tensors, build, config = list_tensors(source), find_class(source.config, head), source.config
     pieces, stored = {name: Piece(name) for name in tensors}, None
     if plan is not None:
+        check_cuttable(source.config, read_own_plan(source), plan)
         config, pieces = prune_config(config, plan), map_tensors(tensors, config, plan)
         check_weights(source, tensors, plan)
         build = model_class(build, source.config, plan)
@@ -75,13 +81,10 @@ def load(
     except ImportError as error:
         raise ModelError(f"{str(error).splitlines()[0]} (pip install 'pareft[quant]')") from error
     family = find_family(config)
-    missing = sorted(
-        name
-        for name in report["missing_keys"]
-        if (head is None or family.locate(name)) and not name.endswith(family.computed or ("\0",))
-    )
-    if missing:
+    fresh = sorted(name for name in report["missing_keys"] if not name.endswith(family.computed or ("\0",)))
+    if missing := [name for name in fresh if head is None or family.locate(name)]:
         raise ModelError(f"{source.name} lacks {len(missing)} tensors of a {config.model_type} model, {missing[0]} first")
+    model.pareft_fresh = tuple(fresh)
     if model.can_generate():
         settings = load_generation_config(source)
         model.generation_config = prune_generation_config(settings, plan) if plan else settings

@@ -35,7 +35,10 @@ def narrow(model: PreTrainedModel, family: Family, plan: PruningPlan) -> None:
     for stack in family.stacks:
         if stack.width is None:
             continue
-        layers = model.base_model.get_submodule(stack.path)
+        try:
+            layers = model.base_model.get_submodule(stack.path)
+        except AttributeError:  # a class with one of the stacks alone, such as T5EncoderModel
+            continue
         for layer, kept in zip(layers, plan.layers[stack.name], strict=True):
             for path, module in list(layer.named_modules()):
                 if isinstance(module, nn.Linear | nn.Embedding):

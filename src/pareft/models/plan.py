@@ -175,7 +175,8 @@ def _shorten(kept: list[int] | tuple[int, ...]) -> str:
 
 
 def _number(layer: object) -> int | None:
-    return int(layer) if isinstance(layer, int | str) and str(layer).isdigit() else None
+    """A layer's number, as JSON's keys have it; a second way to write one (`01`) is none."""
+    return int(layer) if isinstance(layer, int | str) and str(layer).isdecimal() and str(int(layer)) == str(layer) else None
 
 
 def _whole_left_out(units: Any, widths: Mapping[str, int]) -> Any:

@@ -7,6 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pareft.models.families import find_family
 from pareft.models.identity import forget_fingerprint
 from pareft.models.plan import PLAN_FILE, PruningPlan
+from pareft.models.surgery import known_plan
 from pareft.models.width import fits_stock
 from pareft.records import fill_folder, write_atomic
 
@@ -29,11 +30,6 @@ def save_checkpoint(
             tokenizer.save_pretrained(temporary)
         if plan and (not trained or not is_stock(model, plan)):
             write_atomic(temporary / PLAN_FILE, plan.to_json())
-
-
-def known_plan(model: PreTrainedModel) -> PruningPlan | None:
-    """The plan a model was built by, where pareft built it in this process."""
-    return getattr(model, "pareft_plan", None)
 
 
 def is_stock(model: PreTrainedModel, plan: PruningPlan) -> bool:

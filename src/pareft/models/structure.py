@@ -1,15 +1,12 @@
-"""What a model is built by and what it holds: its class, its shapes on `meta`, counts of its parameters."""
+"""What a model holds: its shapes on `meta`, counts of its parameters."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-import transformers
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from pareft.errors import ModelError
-from pareft.models.families import find_family
+from pareft.models.classes import find_class
 from pareft.models.plan import PruningPlan
 from pareft.models.surgery import model_class, prune_config
 
@@ -38,28 +35,3 @@ def build_on_meta(config: PreTrainedConfig, plan: PruningPlan | None = None) -> 
     build = find_class(config)
     with torch.device("meta"):
         return model_class(build, config, plan)(prune_config(config, plan)) if plan else build(config)
-
-
-def _builds(saved: Any, config: PreTrainedConfig) -> bool:
-    """Whether a name in `architectures` is a model of this config at all."""
-    return isinstance(saved, type) and issubclass(saved, PreTrainedModel) and getattr(saved, "config_class", None) is type(config)
-
-
-def find_class(config: PreTrainedConfig, head: Any = None) -> type[PreTrainedModel]:
-    """The stock class of a base: by `head`, an Auto class; else the one it was saved as, or its family's usual one if that is
-    headless or not said.
-
-    Raises:
-        ModelError: transformers has no such head for this family.
-    """
-    auto = head or getattr(transformers, find_family(config).auto_class)
-    bare = transformers.AutoModel._model_mapping
-    for name in [] if head else config.architectures or []:
-        saved: Any = getattr(transformers, name, None) if isinstance(name, str) else None
-        headless = type(config) in bare and saved is bare[type(config)]
-        if _builds(saved, config) and not headless:
-            return saved
-    if type(config) not in auto._model_mapping:
-        raise ModelError(f"transformers has no {auto.__name__} for family {config.model_type!r}")
-    found = auto._model_mapping[type(config)]
-    return found[0] if isinstance(found, tuple) else found

@@ -11,9 +11,10 @@ import torch
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
 
 from pareft.errors import PlanError
+from pareft.models.digests import LAYERS_KEY, PLAN_KEY, digest_config
 from pareft.models.families import Family, check_kept, find_family
 from pareft.models.families.schema import Place
-from pareft.models.identity import PLAN_KEY, digest_config
+from pareft.models.identity import check_weights_of, read_fingerprint, sign
 from pareft.models.narrowing import narrowed_class, stock_class
 from pareft.models.plan import PruningPlan
 from pareft.models.width import Piece, fits_stock, measure_widths, nominal_fields, shares_heads, slice_tensor
@@ -57,6 +58,8 @@ def prune_config(config: PreTrainedConfig, plan: PruningPlan) -> PreTrainedConfi
         for field, value in nominal_fields(config, family, plan).items():
             setattr(pruned, field, value)
     setattr(pruned, PLAN_KEY, plan.fingerprint)
+    if hasattr(pruned, LAYERS_KEY):  # the base's own
+        delattr(pruned, LAYERS_KEY)
     return pruned
 
 
@@ -116,9 +119,13 @@ def cut(model: PreTrainedModel, plan: PruningPlan) -> PreTrainedModel:
     dropped.
 
     Raises:
-        PlanError: the plan is another base's.
+        PlanError: the plan is another base's; the model is quantised, or narrowed already.
     """
+    if getattr(model.config, "quantization_config", None):
+        raise PlanError("a quantised model cannot be cut in memory; load it through the plan: pareft.load(base, plan)")
+    check_cuttable(model.config, known_plan(model), plan)
     config, state = prune_config(model.config, plan), model.state_dict()
+    check_weights_of(model, plan)
     kept = {new: piece.of(state[piece.name]) for new, piece in map_tensors(state, model.config, plan).items()}
     with torch.device(model.device):
         smaller = model_class(type(model), model.config, plan)(config)
@@ -129,8 +136,29 @@ def cut(model: PreTrainedModel, plan: PruningPlan) -> PreTrainedModel:
     return know_plan(smaller, plan).train(model.training)
 
 
+def check_cuttable(config: PreTrainedConfig, own: PruningPlan | None, plan: PruningPlan) -> None:
+    """Raise `PlanError` if a base cannot be cut: `own` is the plan that it was itself cut by, `None` where it was not."""
+    if own and not fits_stock(config, find_family(config), own):
+        raise PlanError(
+            f"this base is itself pruned to layers of different widths ({own.describe()}), which no stock config can say; plan "
+            f"what is to stay of {own.base} in one plan"
+        )
+    if plan.narrows and getattr(config, "quantization_config", None):
+        raise PlanError(
+            "the base is stored quantised: its heads and neurons cannot be taken apart. Plan layers alone, or prune the base's "
+            "unquantised weights and quantise what is loaded: pareft.load(..., quantization_config=...)"
+        )
+
+
+def known_plan(model: PreTrainedModel) -> PruningPlan | None:
+    """The plan a model was built by, where pareft built it in this process."""
+    return getattr(model, "pareft_plan", None)
+
+
 def know_plan(model: PreTrainedModel, plan: PruningPlan) -> PreTrainedModel:
     """Hand a model its plan, as `model.pareft_plan`. In place; a class made to build it is laid down again."""
     model.__class__ = stock_class(type(model))
     model.pareft_plan = plan
+    if read_fingerprint(model) == plan.fingerprint:
+        sign(model)
     return model

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -141,12 +142,14 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
         yield TensorFile(path)
     except SafetensorError as error:
         raise ModelError(_describe_damage(path, error)) from error
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
         if path.suffix == ".safetensors":
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        asks = re.search(r"GLOBAL (\S+)", str(error))
         raise ModelError(
-            f"{path.name} holds more than tensors, or is damaged, and is not opened: {reason}. "
+            f"{path.name} holds more than tensors{f' ({asks[1]})' if asks else ''}, or is damaged, and is not opened. "
             "Use a copy in safetensors, or fetch it again."
         ) from error
 

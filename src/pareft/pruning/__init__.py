@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pareft.errors import PlanError
-from pareft.models.checkpoint import Base, open_base
+from pareft.models.checkpoint import Base, is_folder, open_base
 from pareft.models.identity import identify
+from pareft.models.loading import read_own_plan
 from pareft.models.plan import PruningPlan
-from pareft.models.surgery import check_plan
+from pareft.models.surgery import check_cuttable, check_plan
 from pareft.models.weights import find_tensors
 from pareft.pruning.depth import alternating
 
@@ -44,7 +45,10 @@ def plan(
     if by not in get_args(Rule):
         raise PlanError(f"no rule {by!r}; there is {', '.join(get_args(Rule))}")
     source = base if isinstance(base, Base) else open_base(str(base), revision=revision)
+    if revision and is_folder(source):
+        raise PlanError(f"{source.name} is a folder on this disk, which has no revisions; leave the revision out")
     whole = identify(source, find_tensors(source))
+    check_cuttable(source.config, read_own_plan(source), whole)
     values: dict[str, Any] = whole.model_dump()
     if layers is None and heads is None and neurons is None:
         kept = {stack: alternating(depth) for stack, depth in whole.depths.items()} if by == "alternating" else whole.layers
@@ -58,6 +62,7 @@ def plan(
         }
     decided = PruningPlan.model_validate(values)
     check_plan(source.config, decided)
+    check_cuttable(source.config, None, decided)
     return decided
 
 
@@ -65,6 +70,8 @@ def _by_stack(layers: Layers | None, whole: PruningPlan) -> dict[str, Any]:
     if layers is None:
         return {}
     if isinstance(layers, Mapping):
+        if unknown := [str(stack) for stack in layers if stack not in whole.layers]:
+            raise PlanError(f"this base has no stack {unknown[0]!r} of layers; it has {' and '.join(whole.layers)}")
         return dict(layers)
     if len(whole.layers) > 1:
         raise PlanError(f"layers is a list and this base has {' and '.join(whole.layers)}: give {{stack: [...]}}")

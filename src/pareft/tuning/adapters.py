@@ -1,17 +1,19 @@
 """LoRA through peft: a stock `PeftModel` on a pruned model, new or stored; several on one base."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
-from pareft.models.identity import forget_fingerprint, read_fingerprint
+from pareft.models.identity import forget_fingerprint, is_changed, read_fingerprint
 from pareft.recipe import LoraSettings
 from pareft.tuning.storage import StoredAdapter, list_parameters, make_mixable, read_adapter
 
@@ -28,11 +30,14 @@ def attach(
     wrapped model computes the model's own function until it is trained. Adapters are float32 whatever the base is. With `bias:
     wrapped` the existing biases of wrapped layers are trained too and saved with the adapter; T5 has none there and gets none.
 
+    Modules that started fresh (`load(..., head=)`) are trained and saved with a new adapter.
+
     A stored one fits the base and plan it was trained on and no other. Call it again with another `name` for several tasks on one
     base; `set_adapter(name)` switches, `adapter_names=[...]` of a call gives every row of a batch its own.
 
     Raises:
-        AdapterError: no module is called what `target` says; a stored adapter of another plan or base; a name that is taken.
+        AdapterError: no module is called what `target` says; a stored adapter of another plan, base or head, or for weights that
+            were changed since; a name that is taken.
     """
     if name in "lora_":
         raise AdapterError(
@@ -41,7 +46,11 @@ def attach(
     if isinstance(model, PeftModel) and name in model.peft_config:
         raise AdapterError(f"the model has an adapter {name!r} already; give another name")
     if isinstance(adapter, LoraSettings):
+        if not isinstance(model, PeftModel) and is_changed(model):
+            forget_fingerprint(model.config)  # what is trained now fits these weights and not the plan's
         return _attach_new(model, adapter, name, seed)
+    if not isinstance(adapter, str | Path):
+        raise AdapterError(f"an adapter is LoraSettings or the folder of a stored one, not {type(adapter).__name__}")
     stored = read_adapter(Path(adapter))
     check_fit(model, stored)
     return _attach_stored(model, stored, name)
@@ -55,10 +64,13 @@ def _attach_new(model: PreTrainedModel | PeftModel, settings: LoraSettings, name
         lora_dropout=settings.dropout,
         bias="lora_only" if settings.bias == "wrapped" else "none",
         target_modules=find_targets(_unwrap(model), settings),
+        modules_to_save=find_fresh(_unwrap(model)) or None,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         wrapped = _wrap(model, config, name)
+    if config.modules_to_save:  # peft adds its own names of heads
+        config.modules_to_save = list(dict.fromkeys(config.modules_to_save))
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()  # a bias trained in bf16 would lose its small steps
@@ -70,7 +82,9 @@ def _attach_stored(model: PreTrainedModel | PeftModel, stored: StoredAdapter, na
     stored.config.inference_mode = True
     stored.config.base_model_name_or_path = _unwrap(model).name_or_path  # the plan has said that it is the same base
     try:
-        wrapped = _wrap(model, stored.config, name)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*lora_bias.*")  # about layers without a bias, see below
+            wrapped = _wrap(model, stored.config, name)
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise AdapterError(f"{stored.folder} does not fit this model: {' '.join(str(error).split())[:300]}") from error
     own = get_peft_model_state_dict(wrapped, list_parameters(wrapped), adapter_name=name)
@@ -86,7 +100,17 @@ def _attach_stored(model: PreTrainedModel | PeftModel, stored: StoredAdapter, na
             f"{stored.folder}: {wrong[0]} is {there} in the file and {here} in this model; {len(wrong)} tensors differ in all"
         )
     set_peft_model_state_dict(wrapped, dict(stored.tensors), adapter_name=name)
+    if stored.config.lora_bias:
+        _drop_needless_biases(wrapped, name)
     return wrapped.eval()
+
+
+def _drop_needless_biases(model: PeftModel, name: str) -> None:
+    """Where the base has no bias, LoRA's second matrix needs none: it is zero, and peft would refuse to merge it. In place."""
+    for module in model.modules():
+        if isinstance(module, LoraLayer) and name in module.lora_B and module.get_base_layer().bias is None:
+            module.lora_B[name].bias = None
+            module.lora_bias[name] = False
 
 
 def _name_shape(shape: torch.Size | None) -> str:
@@ -112,6 +136,12 @@ def check_fit(model: PreTrainedModel | PeftModel, stored: StoredAdapter) -> None
             "`pareft adapter remap` moves it onto a plan; else attach it with peft."
         )
     if here == there.fingerprint:
+        if is_changed(_unwrap(model)):
+            raise AdapterError(
+                f"{stored.folder} is of this model's plan {here}, but the model's layers have changed since pareft built it: "
+                f"trained, merged with an adapter, or edited. Load it anew: pareft.load({there.base!r}, plan)."
+            )
+        _check_head(model, stored)
         return
     found = f"is of plan {here}" if here else "carries no plan: it was not loaded by pareft, or its weights were trained"
     raise AdapterError(
@@ -119,6 +149,38 @@ def check_fit(model: PreTrainedModel | PeftModel, stored: StoredAdapter) -> None
         f"Load its own: pareft.load({there.base!r}, PruningPlan.read('{stored.folder}/plan.json')); or move the adapter with "
         "`pareft adapter remap`."
     )
+
+
+def _check_head(model: PreTrainedModel | PeftModel, stored: StoredAdapter) -> None:
+    """Raise `AdapterError` if the adapter brings a head of another task."""
+    model = _unwrap(model)
+    there, here, family = stored.config.task_type, _find_task(model), find_family(model.config)
+    heads = [name for name in stored.config.modules_to_save or [] if not family.locate(name)]
+    if heads and there != here:
+        raise AdapterError(
+            f"{stored.folder} holds a head for {there or 'no text task'} ({', '.join(heads)}); this model is a "
+            f"{type(model).__name__}. Load the base with the head it was trained with: pareft.load(..., head=...)."
+        )
+
+
+def find_fresh(model: PreTrainedModel) -> list[str]:
+    """The modules that started fresh when the model was loaded with another head, the outermost ones that are fresh as a whole.
+
+    Raises:
+        AdapterError: a fresh parameter whose module is not: peft could neither train nor store it.
+    """
+    fresh = set(getattr(model, "pareft_fresh", ()))
+    whole = [
+        name
+        for name, module in model.named_modules()
+        if name and (own := {f"{name}.{key}" for key, _ in module.named_parameters()}) and own <= fresh
+    ]
+    outermost = [name for name in whole if name.rpartition(".")[0] not in whole]
+    for name in sorted(fresh):
+        loose = not any(name.startswith(f"{module}.") for module in outermost)
+        if loose and torch.count_nonzero(model.get_parameter(name)):
+            raise AdapterError(f"{name} starts fresh and its module does not, so it can be neither trained nor stored beside LoRA")
+    return outermost
 
 
 def find_targets(model: PreTrainedModel, settings: LoraSettings) -> list[str]:

@@ -6,48 +6,102 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
 from pareft.errors import AdapterError
-from pareft.models.families.schema import Family
+from pareft.models.checkpoint import open_base
+from pareft.models.families import Family, find_family
+from pareft.models.identity import identify
 from pareft.models.plan import PruningPlan
-from pareft.tuning.storage import PREFIX, StoredAdapter, describe_adapter, write_adapter
+from pareft.models.structure import build_on_meta
+from pareft.models.weights import find_tensors
+from pareft.tuning.storage import PREFIX, StoredAdapter, describe_adapter, read_adapter, write_adapter
 
 
 @dataclass(frozen=True)
 class Remapped:
     """What a move did, by stack and in the base's layer numbers: layers that took their LoRA along, layers of the adapter that the
-    new plan does not keep, and layers of the new plan that have no LoRA now.
+    new plan does not keep, and layers of the new plan that have no LoRA now; `note` says what a user should know.
     """
 
+    plan: PruningPlan
     moved: dict[str, list[int]]
     left_out: dict[str, list[int]]
     without: dict[str, list[int]]
+    note: str = ""
 
     def describe(self) -> str:
         """One line for each kind."""
         lines = [f"moved: {_list_layers(self.moved)}", f"left out: {_list_layers(self.left_out)}"]
-        return "\n".join([*lines, f"without LoRA now: {_list_layers(self.without)}"])
+        return "\n".join([*lines, f"without LoRA now: {_list_layers(self.without)}", *filter(None, [self.note])])
 
 
-def remap(stored: StoredAdapter, family: Family, to: PruningPlan, out: Path) -> Remapped:
-    """Write the adapter for another plan of its base: every kept layer's LoRA at that layer's new number.
+def remap(
+    adapter: str | Path, out: str | Path, *, to: PruningPlan | str | Path = "full", base: str | Path | None = None
+) -> Remapped:
+    """Write an adapter for another plan of its base: every kept layer's LoRA at that layer's new number.
 
-    Target modules are named in full afterwards, so that peft wraps only layers that have weights in the file.
+    Target modules are named in full afterwards, so that peft wraps only layers that have weights in the file. The two plans may
+    differ in layers, not in how wide a layer is.
+
+    Args:
+        adapter: its folder.
+        out: where to write; it must not be there yet.
+        to: a plan, the file of one, or `full` for the whole base.
+        base: the base it was trained on, for an adapter that was trained without pareft and has no plan.
 
     Raises:
-        AdapterError: a plan of another base, layers of other widths, nothing shared, or a folder that is there already.
+        AdapterError: a plan of another base, layers of other widths, nothing shared, an adapter that does not fit the base it is
+            said to be of, or a folder that is there already.
     """
+    stored, target = _read(Path(adapter), base), Path(out)
     plan = stored.plan
     assert plan is not None
-    if out.exists():
-        raise AdapterError(f"{out} is there already; give another folder")
-    check_same_base(plan, to)
-    check_same_widths(plan, to)
+    if target.exists():
+        raise AdapterError(f"{target} is there already; give another folder")
+    chosen = to if isinstance(to, PruningPlan) else plan.whole() if str(to) == "full" else PruningPlan.read(to)
+    check_same_base(plan, chosen)
+    check_same_widths(plan, chosen)
+    config = open_base(plan.base, revision=plan.revision).config
+    family = find_family(config)
     check_names(stored, family, plan)
+    check_shapes(stored, family, build_on_meta(config, plan))
+    _write(stored, family, chosen, target)
+    adapted = _adapted_layers(stored.tensors, family, plan)
+    said = str(stored.config.base_model_name_or_path or "")
+    doubt = base and said and Path(said).name != Path(plan.base).name
+    return Remapped(
+        plan=chosen,
+        moved={stack: [layer for layer in adapted[stack] if layer in kept] for stack, kept in chosen.layers.items()},
+        left_out={stack: [layer for layer in adapted[stack] if layer not in kept] for stack, kept in chosen.layers.items()},
+        without={stack: [layer for layer in kept if layer not in adapted[stack]] for stack, kept in chosen.layers.items()},
+        note=f"the adapter says that it was trained on {said}; taken at your word that this is {plan.base}" if doubt else "",
+    )
+
+
+def _read(adapter: Path, base: str | Path | None) -> StoredAdapter:
+    """An adapter with its plan; with all of its base, for one that has none."""
+    stored = read_adapter(adapter)
+    if stored.plan is None:
+        if base is None:
+            raise AdapterError(f"{adapter} has no plan.json; if it was trained on a whole base, name that with --base")
+        source = open_base(str(base))
+        return replace(stored, plan=identify(source, find_tensors(source)))
+    if base is not None:
+        raise AdapterError(f"{adapter} has a plan.json, which says its base; leave --base out")
+    return stored
+
+
+def _write(stored: StoredAdapter, family: Family, to: PruningPlan, out: Path) -> None:
+    plan = stored.plan
+    assert plan is not None
     renamed = {name: _renumber(name, family, plan, to) for name in stored.tensors}
     tensors = {new: stored.tensors[name] for name, new in renamed.items() if new}
     targets = sorted({new.removeprefix(PREFIX).rpartition(".lora_A.")[0] for new in tensors if ".lora_A." in new})
     if not targets:
         raise AdapterError(f"nothing to move: the new plan shares no layer with {stored.folder}")
+    whole_modules = dict.fromkeys(stored.config.modules_to_save or [])
     config = replace(
         stored.config,
         target_modules=targets,
@@ -56,16 +110,11 @@ def remap(stored: StoredAdapter, family: Family, to: PruningPlan, out: Path) -> 
         layers_pattern=None,
         rank_pattern=_renumber_keys(stored.config.rank_pattern, family, plan, to),
         alpha_pattern=_renumber_keys(stored.config.alpha_pattern, family, plan, to),
+        modules_to_save=list(_renumber_keys(whole_modules, family, plan, to)) or None,
     )
     write_adapter(
         StoredAdapter(out, config, tensors, to),
         describe_adapter(to, config, extra=f"Moved from plan `{plan.fingerprint}` ({plan.describe()}).\n"),
-    )
-    adapted = _adapted_layers(stored.tensors, family, plan)
-    return Remapped(
-        moved={stack: [layer for layer in adapted[stack] if layer in kept] for stack, kept in to.layers.items()},
-        left_out={stack: [layer for layer in adapted[stack] if layer not in kept] for stack, kept in to.layers.items()},
-        without={stack: [layer for layer in kept if layer not in adapted[stack]] for stack, kept in to.layers.items()},
     )
 
 
@@ -80,6 +129,27 @@ def check_names(stored: StoredAdapter, family: Family, plan: PruningPlan) -> Non
             raise AdapterError(
                 f"{stored.folder} has LoRA on {place.stack.name} layer {place.layer}; {plan.base} under plan {plan.fingerprint} "
                 f"has {depth}: it was trained on something else"
+            )
+
+
+def check_shapes(stored: StoredAdapter, family: Family, model: PreTrainedModel) -> None:
+    """Raise `AdapterError` unless LoRA's matrices fit the layers of this model, which may be on `meta`."""
+    for name, tensor in stored.tensors.items():
+        module, _, matrix = name.removeprefix(PREFIX).partition(".lora_")
+        place = family.locate(module)
+        if place is None or matrix not in ("A.weight", "B.weight"):
+            continue
+        root = getattr(model, place.stack.part).base_model if place.stack.part else model.base_model
+        try:
+            linear: Any = root.get_submodule(f"{place.stack.path}.{place.layer}.{place.tail}")
+        except AttributeError as error:
+            raise AdapterError(f"{stored.folder} has LoRA on {module}; a {family.model_type} has no such module") from error
+        rows, columns = reversed(linear.weight.shape) if isinstance(linear, Conv1D) else linear.weight.shape
+        there, here = (tensor.shape[1], columns) if matrix == "A.weight" else (tensor.shape[0], rows)
+        if there != here:
+            raise AdapterError(
+                f"{stored.folder}: {module} has LoRA for {'inputs' if matrix[0] == 'A' else 'outputs'} of size {there}; the base's "
+                f"are of size {here}: it was trained on something else"
             )
 
 
@@ -118,8 +188,8 @@ def _renumber(name: str, family: Family, plan: PruningPlan, to: PruningPlan) -> 
 
 
 def _renumber_keys(patterns: Mapping[str, Any], family: Family, plan: PruningPlan, to: PruningPlan) -> dict[str, Any]:
-    if loose := [key for key in patterns if not family.locate(key) and re.search(r"\.\d+\.", key)]:
-        raise AdapterError(f"cannot tell which layer the pattern {loose[0]!r} of the adapter means; name modules in full")
+    if loose := [key for key in patterns if not family.locate(key) and re.search(r"(^|\.)\d+\.", key)]:
+        raise AdapterError(f"cannot tell which layer {loose[0]!r} of the adapter means; name modules in full")
     return {new: value for key, value in patterns.items() if (new := _renumber(key, family, plan, to))}
 
 

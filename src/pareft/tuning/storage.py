@@ -95,24 +95,26 @@ def _describe(temporary: Path, plan: PruningPlan | None, card: str) -> None:
 
 def make_mixable(stored: StoredAdapter, model: Any) -> StoredAdapter:
     """The same function without trained base biases, of which a model can hold but one set: their difference to the base's becomes
-    the bias of LoRA's second matrix. An adapter some of whose layers have a bias and some have none is returned as it is.
+    the bias of LoRA's second matrix. A layer without a bias of its own gets zeros there.
     """
     biases = {name: tensor for name, tensor in stored.tensors.items() if name.endswith(_BIAS)}
-    wrapped = {name.rpartition(".lora_A.")[0] for name in stored.tensors if ".lora_A." in name}
-    if not biases:
-        return replace(stored, config=replace(stored.config, bias="none"))
-    if {name.removesuffix(_BIAS) for name in biases} != wrapped:
-        return stored
     tensors = {name: tensor for name, tensor in stored.tensors.items() if name not in biases}
     for name, trained in biases.items():
         module = name.removesuffix(_BIAS)
+        if f"{module}.lora_A.weight" not in tensors:
+            raise AdapterError(f"{stored.folder}: {module}.lora_A.weight is missing in the file")
         base = model.get_submodule(module.removeprefix(PREFIX))
         original = getattr(base, "base_layer", base).bias
+        if original is None or original.shape != trained.shape:
+            raise AdapterError(f"{stored.folder}: {name} is {tuple(trained.shape)} in the file; this model has no such bias")
         rank = tensors[f"{module}.lora_A.weight"].shape[0]
         change = trained.float() - original.detach().float().cpu()
         tensors[f"{module}.lora_B.bias"] = change / _scale(stored.config, module.removeprefix(PREFIX), rank)
-    config = replace(stored.config, bias="none", lora_bias=True)
-    return replace(stored, config=config, tensors=tensors)
+    shifted = any(name.endswith(".lora_B.bias") for name in tensors)
+    if shifted:
+        for name in [name for name in tensors if name.endswith(".lora_B.weight")]:
+            tensors.setdefault(f"{name.removesuffix('weight')}bias", torch.zeros(tensors[name].shape[0]))
+    return replace(stored, config=replace(stored.config, bias="none", lora_bias=shifted), tensors=tensors)
 
 
 def _scale(config: Any, module: str, rank: int) -> float:
@@ -123,16 +125,20 @@ def _scale(config: Any, module: str, rank: int) -> float:
 
 def describe_adapter(plan: PruningPlan, config: Any, *, extra: str = "") -> str:
     """The adapter's model card: what it fits, how to load it, and what happens otherwise."""
+    targets = sorted(config.target_modules)
+    named = ", ".join(targets[:12]) + (f" and {len(targets) - 12} more" if len(targets) > 12 else "")
+    pruned = not plan.keeps_everything
+    warning = f"On the unpruned {plan.base}, or on another plan" if pruned else f"On a pruned {plan.base}"
     return f"""---
 base_model: {plan.base}
 library_name: peft
 tags: [lora, pareft]
 ---
 
-# LoRA adapter for {plan.base}, pruned
+# LoRA adapter for {plan.base}{", pruned" if pruned else ""}
 
 **It fits one model only**: {plan.base} with {plan.describe()}; plan `{plan.fingerprint}` in `plan.json`.
-On the unpruned {plan.base}, or on another plan, peft loads it **without a message and with every layer's LoRA on another layer**;
+{warning}, peft loads it **without a message and with every layer's LoRA on another layer**;
 pareft refuses to.
 
 ```python
@@ -142,7 +148,7 @@ model = pareft.load("{plan.base}", pareft.PruningPlan.read("plan.json"))
 model = pareft.attach(model, ".")  # the folder of this card
 ```
 
-To move it onto the whole model, or onto another plan that shares layers: `pareft adapter remap`.
+To move it onto {"the whole model, or onto " if pruned else ""}another plan that shares layers: `pareft adapter remap`.
 
-Rank {config.r}, alpha {config.lora_alpha:g}, on {", ".join(sorted(config.target_modules))[:400]}; bias {config.bias}.
+Rank {config.r}, alpha {config.lora_alpha:g}, on {named}; bias {config.bias}.
 {extra}"""

@@ -72,7 +72,22 @@ ROWS = (
     Family(
         "vit",
         "encoder",
-        stacks=(Stack("encoder", "layers", "num_hidden_layers", stored="encoder.layer"),),
+        stacks=(
+            Stack(
+                "encoder",
+                "layers",
+                "num_hidden_layers",
+                stored="encoder.layer",
+                renamed={
+                    "attention.attention.query": "attention.q_proj",
+                    "attention.attention.key": "attention.k_proj",
+                    "attention.attention.value": "attention.v_proj",
+                    "attention.output.dense": "attention.o_proj",
+                    "intermediate.dense": "mlp.fc1",
+                    "output.dense": "mlp.fc2",
+                },
+            ),
+        ),
         query_value=("q_proj", "v_proj"),
         attention=("q_proj", "k_proj", "v_proj", "o_proj"),
         feed_forward=("fc1", "fc2"),

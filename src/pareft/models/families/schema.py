@@ -1,7 +1,8 @@
 """What pareft knows of an architecture, as data: where its layers are, what counts them, which weights share a unit."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from transformers import PreTrainedConfig
@@ -67,15 +68,17 @@ class Width:
 class Stack:
     """A stack of layers: its name in plans, its path below the base model, and the config field that counts it.
 
-    `stored` is the path in checkpoints where it differs; `part` the sub-config that holds the fields (VisionEncoderDecoder);
-    `lists` the config fields with one entry per layer; `carried` the tensors that only the first layer owns and all layers use, and
-    that move to whatever layer becomes the first; `first_stays` why the first layer cannot be dropped, where it cannot.
+    `stored` is the path in checkpoints where it differs, `renamed` the modules of a layer by their names there; `part` the
+    sub-config that holds the fields (VisionEncoderDecoder); `lists` the config fields with one entry per layer; `carried` the
+    tensors that only the first layer owns and all layers use, and that move to whatever layer becomes the first; `first_stays` why
+    the first layer cannot be dropped, where it cannot.
     """
 
     name: str
     path: str
     depth_field: str
     stored: str = ""
+    renamed: Mapping[str, str] = field(default_factory=dict, hash=False)
     part: str = ""
     lists: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()

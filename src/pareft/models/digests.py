@@ -1,0 +1,128 @@
+"""Digests, by which bases and pruned models are told apart: of an architecture, and of a sample of every tensor."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from pareft.models.classes import build_body
+from pareft.models.families import find_family
+from pareft.models.families.schema import Family
+from pareft.models.weights import open_tensors
+
+PLAN_KEY = "pareft_plan"  # in a model's config: the fingerprint of its plan
+LAYERS_KEY = "pareft_layers"  # and the digest of the layers it was built with
+PLACES, RUN = 8, 64  # a sample: values from so many places of a tensor, so many at each
+_NOT_ARCHITECTURE = {
+    "transformers_version",
+    "_name_or_path",
+    "dtype",
+    "torch_dtype",
+    "architectures",
+    "use_cache",
+    "task_specific_params",
+    PLAN_KEY,
+    LAYERS_KEY,
+}
+_LEGACY = {"gamma": "weight", "beta": "bias"}  # what a norm's tensors are called in checkpoints of the first years
+
+
+def digest_config(config: PreTrainedConfig) -> str:
+    """Identify an architecture: equal for the same shapes and functions, whatever path, dtype or version they were saved with."""
+    return _shorten(json.dumps(_leave_out(config.to_dict()), sort_keys=True, default=str))
+
+
+def _leave_out(values: dict[str, Any]) -> dict[str, Any]:
+    """Without what is no architecture, in the configs of parts, too."""
+    kept = {key: value for key, value in values.items() if key not in _NOT_ARCHITECTURE}
+    return {key: _leave_out(value) if isinstance(value, dict) else value for key, value in kept.items()}
+
+
+def digest_files(config: PreTrainedConfig, tensors: Mapping[str, Path]) -> str:
+    """Identify a base's weights by a sample of every tensor of its body, in well under a second for gigabytes.
+
+    Samples are compared in bf16, under the names the body has without a head: the digest is equal for the same weights in one file
+    or in shards, as safetensors or not, in float32 or bf16, with a head, another or none, with tied copies, buffers of older
+    versions and their names, or without.
+    """
+    by_file: dict[Path, list[str]] = {}
+    for name, path in tensors.items():
+        by_file.setdefault(path, []).append(name)
+    return _digest_body(config, _view_all(by_file))
+
+
+def digest_weights(model: PreTrainedModel) -> str | None:
+    """As `digest_files`, of a model in memory; `None` for one whose values are not its files' (quantised, fp16)."""
+    state = {name: tensor.detach() for name, tensor in model.named_parameters(remove_duplicate=False)}
+    return _digest_body(model.config, state.items()) if _has_own_values(state) else None
+
+
+def digest_layers(model: nn.Module, family: Family) -> str | None:
+    """Identify the layers of a model in memory, whatever head or adapter it has; `None` where `digest_weights` is."""
+    state = {}
+    for name, tensor in model.named_parameters():
+        place = family.locate(name.replace(".base_layer.", ".").replace(".original_module.", "."))
+        if place and "lora_" not in place.tail and ".modules_to_save." not in place.tail:
+            state[f"{place.stack.name}.{place.layer}.{place.tail}"] = tensor.detach()
+    return _digest(state.items()) if _has_own_values(state) else None
+
+
+def name_body(config: PreTrainedConfig) -> dict[str, str]:
+    """The tensors of the body by every name they may have, with one name for each; a formula's are left out."""
+    family, body = find_family(config), build_body(config)
+    first: dict[int, str] = {}
+    names = {}
+    for name, parameter in body.named_parameters(remove_duplicate=False):
+        key = _name(name, family)
+        if "pooler" not in key.split(".") and not key.endswith(family.computed or ("\0",)):
+            names[key] = first.setdefault(id(parameter), key)
+    return names
+
+
+def _digest_body(config: PreTrainedConfig, tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    family, names = find_family(config), name_body(config)
+    prefix = f"{build_body(config).base_model_prefix}."
+    known = ((names.get(_name(name.removeprefix(prefix), family)), tensor) for name, tensor in tensors)
+    return _digest((name, tensor) for name, tensor in known if name)
+
+
+def _name(name: str, family: Family) -> str:
+    place = family.locate(name)
+    path, _, last = (place.tail if place else name).rpartition(".")
+    if place:
+        path = f"{place.stack.name}.{place.layer}.{place.stack.renamed.get(path, path)}"
+    return f"{path}.{_LEGACY.get(last, last)}"
+
+
+def _view_all(by_file: Mapping[Path, list[str]]) -> Iterator[tuple[str, torch.Tensor]]:
+    for path, names in by_file.items():
+        with open_tensors(path) as file:
+            for name in names:
+                yield name, file.view(name)
+
+
+def _has_own_values(state: Mapping[str, torch.Tensor]) -> bool:
+    allowed = (torch.float32, torch.bfloat16, torch.float64)
+    return all(tensor.dtype in allowed and tensor.device.type != "meta" for tensor in state.values())
+
+
+def _digest(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    return _shorten("\n".join(sorted({f"{name} {_sample(tensor)}" for name, tensor in tensors})))
+
+
+def _sample(tensor: torch.Tensor) -> str:
+    flat, last = tensor.reshape(-1), max(tensor.numel() - RUN, 0)
+    starts = sorted({last * place // (PLACES - 1) for place in range(PLACES)})
+    values = torch.cat([flat[start : start + RUN] for start in starts]).cpu()
+    if values.is_floating_point():
+        values = values.to(torch.bfloat16).view(torch.int16)
+    return f"{tuple(tensor.shape)} {values.tolist()}"
+
+
+def _shorten(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
