@@ -65,7 +65,7 @@ def test_ratio_is_over_all_stacks(base):
         ({"layers": {"encoder": [0, 0], "decoder": [0]}}, "each named once"),
         ({"layers": {"encoder": [2, 1], "decoder": [0]}}, "must be ascending"),
         ({"layers": {"encoder": "all", "decoder": [0]}}, "list of integers"),
-        ({"layers": {"encoder": [0]}}, "it has encoder and decoder"),
+        ({"layers": {"encoder": [0]}}, "the stacks are encoder, decoder"),
         ({"layers": [0, 1]}, "no pruning plan"),
         ({"depths": {"encoder": "many", "decoder": 6}}, "no pruning plan"),
         ({"depths": {"encoder": 99, "decoder": 6}, "layers": {"encoder": [98], "decoder": [0]}}, "this base has layers"),
