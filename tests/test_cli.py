@@ -54,6 +54,7 @@ def test_help_names_every_verb(monkeypatch, capsys):
         (["prune.layers={decoder: []}"], "decoder would keep 0 of 6 layers"),
         (["adapt.rank=0"], "adapt.rank"),
         (["adapt.rank=-1"], "adapt.rank"),
+        (["revision=main"], "is a folder on this disk, which has no revisions"),
         (["base=nobody/nothing"], "cannot read base 'nobody/nothing' from the Hub"),
         (["train.precision=fp16"], "fp16 needs CUDA"),
         (["train.epochs"], "key=value"),

@@ -25,22 +25,19 @@ class Base:
     config: PreTrainedConfig
 
 
-def is_folder(base: Base) -> bool:
-    """Whether a base lies on disk, and not on the Hub."""
-    return Path(base.place).is_dir()
-
-
 def open_base(name: str, *, revision: str | None = None) -> Base:
     """Find a base: `pareft-mini` in the package, a folder, or a name on the Hub.
 
     Raises:
-        ModelError: nothing there, no network, or a folder without a config.
+        ModelError: nothing there, no network, a folder without a config, or a revision of a folder.
     """
     place = str(files("pareft") / "assets" / EMBEDDED) if name == EMBEDDED else name
     if name != EMBEDDED and "/" not in name and get_close_matches(name, [EMBEDDED], cutoff=0.8) and not Path(name).exists():
         raise ModelError(f"no model {name}; did you mean {EMBEDDED}?")
     if not Path(place).is_dir() and (Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1):
         raise ModelError(f"no model folder {name}")
+    if revision and Path(place).is_dir():
+        raise ModelError(f"{name} is a folder on this disk, which has no revisions; leave the revision out")
     with explained(name):
         config = AutoConfig.from_pretrained(place, revision=revision or "main", trust_remote_code=False)
     return Base(name, place, revision, config)

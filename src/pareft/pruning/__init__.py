@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pareft.errors import PlanError
-from pareft.models.checkpoint import Base, is_folder, open_base
+from pareft.models.checkpoint import Base, open_base
 from pareft.models.identity import identify
 from pareft.models.loading import read_own_plan
 from pareft.models.plan import PruningPlan
@@ -45,8 +45,6 @@ def plan(
     if by not in get_args(Rule):
         raise PlanError(f"no rule {by!r}; there is {', '.join(get_args(Rule))}")
     source = base if isinstance(base, Base) else open_base(str(base), revision=revision)
-    if revision and is_folder(source):
-        raise PlanError(f"{source.name} is a folder on this disk, which has no revisions; leave the revision out")
     whole = identify(source, find_tensors(source))
     check_cuttable(source.config, read_own_plan(source), whole)
     values: dict[str, Any] = whole.model_dump()
