@@ -18,7 +18,7 @@ def list_keys(model, prefix=""):
         inner = [part for part in getattr(field.annotation, "__args__", (field.annotation,)) if isinstance(part, type)]
         nested = next((part for part in inner if issubclass(part, BaseModel)), None)
         if nested:
-            yield from list_keys(nested, f"{name}.")
+            yield from list_keys(nested, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field
 

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "pareft"
 FLOORS = (
     ("errors",),
-    ("runtime", "recipe", "recipe_file", "records", "progress"),
+    ("runtime", "recipe", "recipe_file", "records", "progress", "extras"),
     ("models",),
     ("data", "pruning", "tuning", "evaluation"),
     ("pipeline", "run_folder", "artefact", "exporting", "preparation", "measurement", "comparison"),

@@ -24,7 +24,8 @@ from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
 from pareft.errors import ModelError, RunError
 from pareft.evaluation.generation import generate
-from pareft.evaluation.metrics import METRICS, SENTENCE_SPLITTING
+from pareft.evaluation.metrics import compute
+from pareft.evaluation.metrics.rouge import SENTENCE_SPLITTING, rouge
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights
@@ -223,7 +224,7 @@ def _train(
         folder=folder / "checkpoints",
     )
     validation = encode_split(prepared, "validation", limit=recipe.train.evaluate_examples)
-    task = Task(examples, validation, prepared.tokenizer, score=lambda texts, references: METRICS["rouge"](texts, references).mean)
+    task = Task(examples, validation, prepared.tokenizer, score=lambda texts, references: rouge(texts, references).corpus)
     return train(model, task, arguments, recipe.evaluate, patience=recipe.train.patience, on_progress=progress.advance)
 
 
@@ -248,14 +249,14 @@ def evaluate(
         written[index] = text
         progress.advance(len(written), test.height, {})
     texts, references = [written[index] for index in range(test.height)], test["target"].to_list()
-    scored = {name: METRICS[name](texts, references) for name in recipe.evaluate.metrics}
+    scored = compute(recipe.evaluate.metrics, texts, references, test["source"].to_list(), recipe.evaluate)
     lines = []
     for index, (identity, reference) in enumerate(zip(test["id"], references, strict=True)):
-        values = {key: round(value, 4) for scores in scored.values() for key, value in scores.examples[index].items()}
+        values = {key: round(value, 4) for key, value in scored.examples[index].items()}
         row = {"id": identity, "prediction": texts[index], "reference": reference, **values}
         lines.append(json.dumps(row, ensure_ascii=False))
     write_atomic(predictions, "\n".join(lines) + "\n")
-    return {key: round(value, 4) for scores in scored.values() for key, value in scores.mean.items()}
+    return {key: round(value, 4) for key, value in scored.corpus.items()}
 
 
 def describe_protocol(prepared: Prepared) -> Protocol:

@@ -100,10 +100,33 @@ class TrainSettings(Settings):
     patience: PositiveInt = 20
 
 
+MetricName = Literal["rouge", "bleu", "bleu_precisions", "bertscore", "summac", "surface", "classification", "regression"]
+
+
+class BertScoreSettings(Settings):
+    """The encoder of BERTScore, by name or folder; its layer (the last), and the file of a baseline to rescale by."""
+
+    model: str | None = None
+    layer: NonNegativeInt | None = None
+    baseline: str | None = None
+    batch_size: PositiveInt = 16
+
+
+class SummacSettings(Settings):
+    """The NLI model of SummaC, by name or folder; `convolution`: the file of SummaC-Conv's published weights."""
+
+    model: str | None = None
+    convolution: str | None = None
+    max_source_sentences: PositiveInt = 100
+    batch_size: PositiveInt = 16
+
+
 class EvaluateSettings(Settings):
     """The test evaluation: beam search and the metrics; `untouched` has `compare` score the base as it is, too."""
 
-    metrics: Annotated[list[Literal["rouge"]], Field(min_length=1)] = ["rouge"]
+    metrics: Annotated[list[MetricName], Field(min_length=1)] = ["rouge"]
+    bertscore: BertScoreSettings = BertScoreSettings()
+    summac: SummacSettings = SummacSettings()
     num_beams: PositiveInt = 6
     max_new_tokens: PositiveInt = 128
     no_repeat_ngram_size: NonNegativeInt = 3
