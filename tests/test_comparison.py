@@ -66,7 +66,7 @@ def test_everything_finished_is_read_again(compared, monkeypatch):
     out, recipe, result = compared
     monkeypatch.setattr(comparing, "measure", lambda *_, **__: pytest.fail("measured again"))
     monkeypatch.setattr("pareft.pipeline.build_model", lambda *_: pytest.fail("trained again"))
-    monkeypatch.setattr(comparing, "evaluate", lambda *_, **__: pytest.fail("evaluated again"))
+    monkeypatch.setattr(comparing, "evaluate_split", lambda *_, **__: pytest.fail("evaluated again"))
     assert compare(recipe, out=out, title="tiny") == result
     assert Comparison.model_validate_json((out / "comparison.json").read_text()) == result
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from pareft.comparison import compare as compare
     from pareft.errors import PareftError as PareftError
     from pareft.exporting import export as export
+    from pareft.inference import evaluate as evaluate
+    from pareft.inference import generate as generate
     from pareft.models.plan import PruningPlan as PruningPlan
     from pareft.models.surgery import cut as cut
     from pareft.pipeline import run as run
@@ -25,6 +27,8 @@ _HOMES = {
     "Recipe": "pareft.recipe",
     "attach": "pareft.tuning.adapters",
     "compare": "pareft.comparison",
+    "evaluate": "pareft.inference",
+    "generate": "pareft.inference",
     "cut": "pareft.models.surgery",
     "export": "pareft.exporting",
     "load": "pareft.artefact",

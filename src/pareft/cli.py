@@ -95,6 +95,55 @@ def compare(recipe: RecipeArgument, changes: ChangesArgument = None, out: OutOpt
 
 
 @app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Lines of evaluate to change, such as evaluate.num_beams=4."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    metrics: Annotated[
+        str | None, typer.Option(help="With commas: rouge,bleu,surface.  [default: the recipe's]", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to.  [default: RUN/evaluation/SPLIT]", show_default=False)
+    ] = None,
+    keep_adapter: Annotated[bool, typer.Option("--keep-adapter", help="Do not add the adapter into the weights first.")] = False,
+) -> None:
+    """Write and score a split with what a run has made; scores with 95 % intervals. An interrupted one goes on."""
+    from pareft.verbs import evaluate_and_show
+
+    evaluate_and_show(run, changes or [], split, metrics, out, merged=not keep_adapter)
+
+
+@app.command()
+def generate(
+    model: Annotated[str, typer.Argument(help="A run, a base or a checkpoint: a folder or a name on the Hub.", show_default=False)],
+    input: Annotated[str, typer.Option(help="JSONL, CSV, TSV or plain lines; - for standard input.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option(help="JSONL with id and prediction; plain lines with the suffix .txt.", show_default=False)
+    ],
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="How to write, such as evaluate.num_beams=4.")
+    ] = None,
+    source: Annotated[str, typer.Option(help="The column that holds the text.")] = "source",
+    format: Annotated[str, typer.Option(help="auto, jsonl, csv, tsv or lines.")] = "auto",
+    prefix: Annotated[str | None, typer.Option(help="Put before every text.  [default: the run's]", show_default=False)] = None,
+    max_source_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longer texts are cut.  [default: the run's]", show_default=False)
+    ] = None,
+    keep_adapter: Annotated[bool, typer.Option("--keep-adapter", help="Do not add the adapter into the weights first.")] = False,
+) -> None:
+    """Write a target for every text of a file. An interrupted call goes on where it stopped."""
+    from pareft.verbs import generate_and_show
+
+    generate_and_show(
+        model, input, output, changes or [], column=source, format=format, prefix=prefix, max_source_tokens=max_source_tokens,
+        merged=not keep_adapter,
+    )  # fmt: skip
+
+
+@app.command()
 def prepare(
     builder: Annotated[str, typer.Argument(help="mimic-radiology")],
     notes: Annotated[Path, typer.Option(help="radiology.csv or .csv.gz, or the folder it is in.")],

@@ -11,7 +11,7 @@ from pareft.errors import RunError
 from pareft.evaluation.efficiency import relative_speed
 from pareft.measurement import digest_arms, measure
 from pareft.models.loading import load
-from pareft.pipeline import describe_protocol, evaluate, explain_failures, prepare, run
+from pareft.pipeline import describe_protocol, evaluate_split, explain_failures, prepare, round_scores, run
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, check_changes, select_arm
 from pareft.recipe_file import change_recipe, read_recipe, write_yaml
@@ -188,7 +188,7 @@ def _make_row(
 
 def _kept(scores: dict[str, float], reference: dict[str, float]) -> dict[str, float]:
     """Per metric; a metric of which the first arm has nothing says nothing."""
-    return {name: 100 * scores[name] / reference[name] for name in QUALITY if reference[name]}
+    return {name: 100 * scores[name] / reference[name] for name in QUALITY if reference.get(name) and name in scores}
 
 
 def _mean(values: dict[str, float]) -> float | None:
@@ -217,6 +217,6 @@ def _evaluate_untouched(plain: Recipe, folder: Path, progress: Progress) -> dict
         write_atomic(folder / "recipe.yaml", write_yaml(plain))
         with explain_failures(folder, "untouched"):
             model = load(prepared.base, dtype=torch.float32).to(choose_device())
-            scores = evaluate(prepared, model, folder / "predictions.jsonl", progress, label="untouched: evaluate")
-        write_atomic(stored, UntouchedRecord(protocol=describe_protocol(prepared), scores=scores).to_json())
+            scored = evaluate_split(prepared, model, folder / "predictions.jsonl", progress, label="untouched: evaluate")
+        write_atomic(stored, UntouchedRecord(protocol=describe_protocol(prepared), scores=round_scores(scored)).to_json())
     return UntouchedRecord.from_json(stored.read_text(encoding="utf-8")).scores

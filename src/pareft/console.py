@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pareft.comparison import Comparison
+from pareft.inference import EvaluationRecord
 from pareft.report.families import FAMILY_COLUMNS, list_families
 from pareft.report.table import COLUMNS, explain, format_row
 
@@ -50,7 +51,10 @@ class LiveProgress:
     def _describe(self) -> str:
         steps = f" {self._done}/{self._total}" if self._total else ""
         values = "".join(f"  {label} {value:.3g}" for label, value in self._values.items())
-        return f"{self._stage}{steps}{values}  {time.monotonic() - self._started:.0f} s"
+        seconds = time.monotonic() - self._started
+        pace = f"  {self._done / seconds:.3g}/s" if self._total and self._done and seconds >= 1 else ""
+        left = f", {seconds * (self._total / self._done - 1):.0f} s left" if pace and self._done < self._total else ""
+        return f"{self._stage}{steps}{values}  {seconds:.0f} s{pace}{left}"
 
     def _draw(self) -> None:
         if self.console.is_terminal:
@@ -75,6 +79,18 @@ def make_table(comparison: Comparison) -> Table:
         if row.trainable is not None:
             cells[COLUMNS.index("Trained parameters")] = f"{row.trainable / 1e6:.2f} M"
         table.add_row(*cells)
+    return table
+
+
+def make_scores_table(record: EvaluationRecord) -> Table:
+    """An evaluation's scores with their intervals."""
+    title = f"{record.run}, {record.split}: {record.examples:,} examples in {record.seconds:.0f} s"
+    table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("Metric")
+    for name in ("Score", "95 % from", "to"):
+        table.add_column(name, justify="right")
+    for name, score in record.scores.items():
+        table.add_row(name, f"{score.value:.2f}", f"{score.low:.2f}", f"{score.high:.2f}")
     return table
 
 

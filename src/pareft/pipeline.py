@@ -4,10 +4,11 @@ Stages return values; this module writes the run folder: `recipe.yaml`, `plan.js
 and last of all `record.json`, by which a run counts as finished.
 """
 
+import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,12 @@ from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
 from pareft.errors import ModelError, RunError
-from pareft.evaluation.generation import generate
-from pareft.evaluation.metrics import compute
+from pareft.evaluation.metrics import check_metrics, compute
 from pareft.evaluation.metrics.rouge import SENTENCE_SPLITTING, rouge
+from pareft.evaluation.metrics.scores import Scores
+from pareft.evaluation.predictions import predict, read_partial, remove_partial, write_rows
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
+from pareft.models.digests import digest_parameters
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights
 from pareft.models.loading import load
@@ -40,7 +43,15 @@ from pareft.recipe import PruneSettings, Recipe
 from pareft.recipe_file import change_recipe, read_recipe, write_yaml
 from pareft.records import Parameters, Protocol, RunRecord, explain_full_disk, explain_os_error, write_atomic
 from pareft.run_folder import check_folder, check_same_plan, save_artefact
-from pareft.runtime import Precision, choose_device, choose_precision, describe_hardware, list_versions, seed_everything
+from pareft.runtime import (
+    Precision,
+    choose_device,
+    choose_precision,
+    describe_hardware,
+    find_processes,
+    list_versions,
+    seed_everything,
+)
 from pareft.tuning.adapters import attach, find_targets, merge
 from pareft.tuning.training import Task, TrainingResult, make_arguments, train
 
@@ -128,6 +139,7 @@ def prepare(recipe: Recipe) -> Prepared:
         "data.max_target_tokens": recipe.data.max_target_tokens,
         "evaluate.max_new_tokens": recipe.evaluate.max_new_tokens,
     }
+    check_metrics(recipe.evaluate)
     check_lengths(lengths, getattr(base.config, "max_position_embeddings", None))
     return Prepared(recipe, base, decided, load_tokenizer(base), read_splits(recipe.data, seed=recipe.seed), precision)
 
@@ -179,7 +191,7 @@ def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Pro
     save_artefact(model, prepared.plan, prepared.tokenizer, folder)
     started = time.perf_counter()
     merged = merge(model) if isinstance(model, PeftModel) else model
-    scores = evaluate(prepared, merged, folder / "predictions.jsonl", progress, label=_label(arm, "evaluate"))
+    scored = evaluate_split(prepared, merged, folder / "predictions.jsonl", progress, label=_label(arm, "evaluate"))
     return RunRecord(
         arm=arm,
         base=recipe.base,
@@ -200,7 +212,7 @@ def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Pro
         evaluate_seconds=round(time.perf_counter() - started, 2),
         steps=trained.steps,
         best_step=trained.best_step,
-        scores=scores,
+        scores=round_scores(scored),
         history=trained.history,
     )
 
@@ -228,35 +240,59 @@ def _train(
     return train(model, task, arguments, recipe.evaluate, patience=recipe.train.patience, on_progress=progress.advance)
 
 
-def evaluate(
+def evaluate_split(
     prepared: Prepared,
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     predictions: Path,
     progress: Progress = SILENT,
     *,
+    split: str = "test",
     label: str = "evaluate",
-) -> dict[str, float]:
-    """Write a target for every test source, score them, store both as JSONL in the order of the split. Returns the mean scores in
-    percent.
+) -> Scores:
+    """Write a target for every source of a split, score them, store both as JSONL in the order of the split.
+
+    What a killed process has written is gone on with. Several processes share the batches; the first one scores and stores.
     """
-    recipe, test = prepared.recipe, prepared.splits["test"]
-    progress.start(label, test.height)
-    sources = [recipe.data.prefix + text for text in test["source"]]
-    written: dict[int, str] = {}
-    for index, text in generate(
-        model, prepared.tokenizer, sources, recipe.evaluate, max_source_tokens=recipe.data.max_source_tokens
-    ):
-        written[index] = text
-        progress.advance(len(written), test.height, {})
-    texts, references = [written[index] for index in range(test.height)], test["target"].to_list()
-    scored = compute(recipe.evaluate.metrics, texts, references, test["source"].to_list(), recipe.evaluate)
-    lines = []
-    for index, (identity, reference) in enumerate(zip(test["id"], references, strict=True)):
-        values = {key: round(value, 4) for key, value in scored.examples[index].items()}
-        row = {"id": identity, "prediction": texts[index], "reference": reference, **values}
-        lines.append(json.dumps(row, ensure_ascii=False))
-    write_atomic(predictions, "\n".join(lines) + "\n")
+    recipe, frame, processes = prepared.recipe, prepared.splits[split], find_processes()
+    progress.start(label, frame.height)
+    key = digest_predictions(prepared, model, split)
+    predict(
+        model,
+        prepared.tokenizer,
+        (recipe.data.prefix + text for text in frame["source"]),
+        predictions,
+        recipe.evaluate,
+        max_source_tokens=recipe.data.max_source_tokens,
+        key=key,
+        processes=processes,
+        on_progress=lambda done: progress.advance(done, frame.height, {}),
+    )
+    processes.wait()
+    texts, references = list(read_partial(predictions, key, processes)), frame["target"].to_list()
+    scored = compute(recipe.evaluate.metrics, texts, references, frame["source"].to_list(), recipe.evaluate)
+    if processes.rank == 0:
+        write_rows(predictions, make_rows(frame, texts, scored))
+        remove_partial(predictions)
+    return scored
+
+
+def make_rows(frame: pl.DataFrame, texts: Sequence[str], scored: Scores) -> Iterator[dict[str, Any]]:
+    """A line of `predictions.jsonl` for every example: id, prediction, reference, scores."""
+    for identity, reference, text, values in zip(frame["id"], frame["target"], texts, scored.examples, strict=True):
+        yield {"id": identity, "prediction": text, "reference": reference} | {k: round(value, 4) for k, value in values.items()}
+
+
+def round_scores(scored: Scores) -> dict[str, float]:
+    """The corpus scores as records hold them."""
     return {key: round(value, 4) for key, value in scored.corpus.items()}
+
+
+def digest_predictions(prepared: Prepared, model: PreTrainedModel | PeftModel, split: str) -> str:
+    """What the predictions depend on: the weights, the examples, and how is written."""
+    recipe = prepared.recipe
+    how = recipe.evaluate.model_dump(exclude={"metrics", "bertscore", "summac", "untouched"})
+    data = [recipe.data.prefix, recipe.data.max_source_tokens, digest_frames({split: prepared.splits[split]})]
+    return hashlib.sha256(json.dumps([digest_parameters(model), how, data], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def describe_protocol(prepared: Prepared) -> Protocol:

@@ -131,6 +131,7 @@ class EvaluateSettings(Settings):
     max_new_tokens: PositiveInt = 128
     no_repeat_ngram_size: NonNegativeInt = 3
     batch_size: PositiveInt = 16
+    batch_tokens: PositiveInt = 16_384
     untouched: bool = False
 
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
@@ -113,13 +113,23 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     Raises:
         RunError: no space on the disk, or the folder cannot be written.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with fill_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def fill_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into that is there once all of it is written; parents are made.
+
+    Raises:
+        RunError: no space on the disk, or the folder cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o644)

@@ -1,7 +1,10 @@
 """The machine: its device, its precision, its memory, its versions."""
 
+import os
 import platform
 import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +53,25 @@ def autocast(precision: Precision) -> torch.autocast:
     """The mixed-precision context of a training step; for fp32 it does nothing."""
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
     return torch.autocast(choose_device().type, dtype, enabled=precision != "fp32")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that share the work, as `accelerate launch` starts them; one alone without it."""
+
+    rank: int = 0
+    count: int = 1
+    wait: Callable[[], None] = field(default=lambda: None, compare=False)
+
+
+def find_processes() -> Processes:
+    """This process among those that were started together."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return Processes()
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.cuda.is_available())
+    return Processes(state.process_index, state.num_processes, state.wait_for_everyone)
 
 
 def seed_everything(seed: int) -> None:

@@ -9,11 +9,13 @@ from typing import Any, get_args
 from rich.console import Console
 
 from pareft.comparison import Comparison, compare
-from pareft.console import LiveProgress, make_families_table, make_table
+from pareft.console import LiveProgress, make_families_table, make_scores_table, make_table
+from pareft.data.inputs import Format
 from pareft.data.mimic import Rules
 from pareft.data.prepared import SplitBy
 from pareft.errors import DataError, PlanError, RunError
 from pareft.exporting import export
+from pareft.inference import evaluate, generate
 from pareft.models.plan import PruningPlan
 from pareft.pipeline import run
 from pareft.preparation import write_prepared
@@ -24,6 +26,7 @@ from pareft.records import write_atomic
 from pareft.report.families import write_families
 from pareft.report.figure import draw_png
 from pareft.report.table import write_csv, write_markdown
+from pareft.runtime import find_processes
 from pareft.tuning.remapping import remap
 
 
@@ -58,6 +61,53 @@ def show_comparison(
     console.print(make_table(comparison))
     console.print(f"Written to {folder}: comparison.png, .md, .csv, .json, and a folder for every arm", soft_wrap=True)
     return comparison
+
+
+def evaluate_and_show(run: Path, changes: list[str], split: str, metrics: str | None, out: Path | None, *, merged: bool) -> None:
+    """`pareft evaluate`."""
+    console = make_console()
+    chosen = [name.strip() for name in metrics.split(",") if name.strip()] if metrics else None
+    with LiveProgress(console) as progress:
+        record = evaluate(run, parse_changes(changes), split=split, metrics=chosen, out=out, merged=merged, progress=progress)
+    console.print(make_scores_table(record))
+    console.print(f"Written to {out or run / 'evaluation' / split}: predictions.jsonl, scores.json", soft_wrap=True)
+
+
+def generate_and_show(
+    model: str,
+    source: str,
+    target: Path,
+    changes: list[str],
+    *,
+    column: str,
+    format: str,
+    prefix: str | None,
+    max_source_tokens: int | None,
+    merged: bool,
+) -> None:
+    """`pareft generate`."""
+    if format not in get_args(Format):
+        raise DataError(f"--format {format}: choose {', '.join(get_args(Format))}")
+    console = make_console()
+    with LiveProgress(console) as progress:
+        count = generate(
+            model,
+            source,
+            target,
+            parse_changes(changes),
+            column=column,
+            format=format,  # type: ignore[arg-type]
+            prefix=prefix,
+            max_source_tokens=max_source_tokens,
+            merged=merged,
+            progress=progress,
+        )
+    console.print(f"{count:,} texts written to {target}", soft_wrap=True)
+
+
+def make_console() -> Console:
+    """The terminal; among several processes, of the first one alone."""
+    return Console(quiet=find_processes().rank > 0)
 
 
 def prepare_and_show(builder: str, notes: Path, out: Path, *, rules: str, split_by: str | None, seed: int) -> None:

@@ -1,14 +1,73 @@
-"""Write a target for every source: batches of similar length, longest first."""
+"""Write a target for every source: batches of similar length by a budget of tokens, the same whatever happens in between."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
+from pareft.errors import ModelError
 from pareft.recipe import EvaluateSettings
+
+WINDOW = 512  # sources that are sorted by length together, so that no more are held in memory
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sources that are written for together: their numbers in the input, and their token ids."""
+
+    indices: tuple[int, ...]
+    tokens: tuple[list[int], ...]
+
+
+def make_batches(
+    sources: Iterable[str], tokenizer: PreTrainedTokenizerBase, settings: EvaluateSettings, *, max_source_tokens: int
+) -> Iterator[Batch]:
+    """Cut a stream of sources into batches, window by window, the longest of a window first: if memory does not suffice, it shows
+    at once. A batch has at most `batch_size` sources and, padded, `batch_tokens` tokens, unless one source alone has more.
+
+    The batches depend on the sources and settings alone, so that they are the same in every process and after every interruption.
+    """
+    stream = iter(enumerate(sources))
+    while window := list(islice(stream, WINDOW)):
+        encoded = tokenizer([text for _, text in window], truncation=True, max_length=max_source_tokens)["input_ids"]
+        order = sorted(range(len(window)), key=lambda place: -len(encoded[place]))
+        start = 0
+        while start < len(order):
+            longest = max(1, len(encoded[order[start]]))
+            size = max(1, min(settings.batch_size, settings.batch_tokens // longest))
+            chosen = order[start : start + size]
+            yield Batch(tuple(window[place][0] for place in chosen), tuple(encoded[place] for place in chosen))
+            start += size
 
 
 @torch.inference_mode()
+def write_batch(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Batch, settings: EvaluateSettings
+) -> Iterator[tuple[int, str]]:
+    """Yield (index of the source, text) for a batch, by beam search or greedily.
+
+    Raises:
+        ModelError: the model computes NaN.
+    """
+    padded = tokenizer.pad({"input_ids": list(batch.tokens)}, return_tensors="pt").to(model.device)
+    written = model.generate(
+        **padded,
+        num_beams=settings.num_beams,
+        max_new_tokens=settings.max_new_tokens,
+        max_length=None,
+        min_length=0,
+        no_repeat_ngram_size=settings.no_repeat_ngram_size,
+        do_sample=False,
+        logits_processor=LogitsProcessorList([_RefuseNaN(batch.indices)]),
+    )
+    for index, text in zip(batch.indices, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
+        yield index, text.strip()
+
+
 def generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -17,24 +76,22 @@ def generate(
     *,
     max_source_tokens: int,
 ) -> Iterator[tuple[int, str]]:
-    """Yield (index of the source, text) by beam search, batch by batch, so that whatever is done can be stored.
-
-    The longest sources come first: if memory does not suffice, it shows at once.
-    """
+    """Yield (index of the source, text), batch by batch."""
     model.eval()
-    encoded = tokenizer(list(sources), truncation=True, max_length=max_source_tokens)["input_ids"]
-    order = sorted(range(len(sources)), key=lambda index: -len(encoded[index]))
-    for start in range(0, len(order), settings.batch_size):
-        chosen = order[start : start + settings.batch_size]
-        batch = tokenizer.pad({"input_ids": [encoded[index] for index in chosen]}, return_tensors="pt").to(model.device)
-        written = model.generate(
-            **batch,
-            num_beams=settings.num_beams,
-            max_new_tokens=settings.max_new_tokens,
-            max_length=None,
-            min_length=0,
-            no_repeat_ngram_size=settings.no_repeat_ngram_size,
-            do_sample=False,
-        )
-        for index, text in zip(chosen, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
-            yield index, text.strip()
+    for batch in make_batches(sources, tokenizer, settings, max_source_tokens=max_source_tokens):
+        yield from write_batch(model, tokenizer, batch, settings)
+
+
+class _RefuseNaN(LogitsProcessor):
+    """Greedy search takes the first token where all are NaN, and says nothing."""
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        self.indices = indices
+
+    def __call__(self, input_ids: Any, scores: torch.Tensor) -> torch.Tensor:
+        if not math.isfinite(float(scores.max())):
+            raise ModelError(
+                f"the model computes NaN or infinity for one of the examples {', '.join(map(str, self.indices[:8]))}; its weights "
+                "are damaged, or float16 is too small for it: load it in bfloat16 or float32"
+            )
+        return scores

@@ -72,6 +72,11 @@ def digest_layers(model: nn.Module, family: Family) -> str | None:
     return _digest(state.items()) if _has_own_values(state) else None
 
 
+def digest_parameters(model: nn.Module) -> str:
+    """Identify all that a model computes with, adapters included, in whatever dtype it is."""
+    return _digest((name, parameter.detach()) for name, parameter in model.named_parameters())
+
+
 def name_body(config: PreTrainedConfig) -> dict[str, str]:
     """The tensors of the body by every name they may have, with one name for each; a formula's are left out."""
     family, body = find_family(config), build_body(config)

@@ -28,7 +28,7 @@ def format_row(row: Row) -> list[str]:
         _number(row.trainable_percent, 1),
         _number(100 * row.layers_dropped_ratio, 0),
         _number(row.memory_percent, 0),
-        *(_number(row.scores[name], 2) for name in ("rouge1", "rouge2", "rougeL")),
+        *(_number(row.scores.get(name), 2) for name in ("rouge1", "rouge2", "rougeL")),
         _number(row.quality_kept_percent, 1),
     ]
 

@@ -37,6 +37,13 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def check_metrics(settings: EvaluateSettings) -> None:
+    """Raise `DataError` if a metric lacks the model it needs: before anything is written, and not after hours."""
+    for name, model in (("bertscore", settings.bertscore.model), ("summac", settings.summac.model)):
+        if name in settings.metrics and model is None:
+            raise DataError(f"{name} needs a model: give evaluate.{name}.model, a name on the Hub or a folder")
+
+
 def compute(
     names: Sequence[str],
     predictions: Texts,
