@@ -107,6 +107,7 @@ def test_plan_takes_heads_and_neurons(bases, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--encoder", ""], "encoder would keep 0 of 8 layers"),
         (["--encoder", "4-1"], "give numbers with commas, or ranges"),
         (["--encoder", "first"], "give numbers with commas, or ranges"),
         (["--encoder", "9"], "encoder has no layer 9"),

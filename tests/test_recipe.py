@@ -1,10 +1,12 @@
 """What a user may ask for, and what is said when it cannot be."""
 
+from contextlib import nullcontext
+
 import pytest
 import yaml
 
 from pareft.errors import RecipeError
-from pareft.recipe import Recipe, override, resolve, select_arm
+from pareft.recipe import Recipe, check_changes, override, resolve, select_arm
 from pareft.recipe_file import parse_changes, read_recipe, write_yaml
 
 MINIMAL = {"base": "pareft-mini", "data": {"path": "x.csv"}}
@@ -80,6 +82,39 @@ def test_a_plan_takes_the_place_of_layers_and_they_of_it():
     recipe = resolve(override(values, {"prune": {"plan": "plan.json"}}))
     assert recipe.prune.model_dump() == {"layers": None, "plan": "plan.json"}
     assert resolve(override(recipe.model_dump(), {"prune.layers": "alternating"})).prune.plan is None
+
+
+@pytest.mark.parametrize(
+    ("arm", "change", "lost"),
+    [
+        ({"prune": {"layers": "alternating"}}, {"prune.layers": {"encoder": [0]}}, True),
+        ({"prune": {"layers": {"encoder": [0]}}}, {"prune.layers": "alternating"}, True),
+        ({"prune": {"layers": {"encoder": [0]}}}, {"prune.layers.decoder": [0]}, True),
+        ({"prune.layers": "alternating"}, {"prune.plan": "p.json"}, True),
+        ({"prune.layers": "alternating"}, {"prune": None}, True),
+        ({"prune": None}, {"prune.layers": "alternating"}, False),
+        ({"adapt": None}, {"adapt.rank": 4}, False),
+        ({"train": {"epochs": 3}}, {"train.batch_size": 4}, False),
+        ({"train.epochs": 3}, {"train": {"epochs": 4}}, True),
+    ],
+)
+def test_a_change_that_an_arm_would_undo_is_refused(arm, change, lost):
+    recipe = resolve(MINIMAL | {"prune": {}, "adapt": {}, "arms": {"a": arm}})
+    with pytest.raises(RecipeError, match="which wins over the recipe's") if lost else nullcontext():
+        check_changes(recipe, change)
+
+
+@pytest.mark.parametrize("arm", [{"prune.layers": "alternating"}, {"prune": {"layers": {"encoder": [0], "decoder": [1]}}}])
+def test_an_arms_plan_takes_the_place_of_its_layers(arm):
+    values = MINIMAL | {"prune": {"plan": "base.json"}, "arms": {"a": arm}}
+    assert select_arm(resolve(values), "a").prune.plan is None
+    changed = resolve(override(values, {"arms.a.prune.plan": "p.json"}))
+    assert select_arm(changed, "a").prune.model_dump() == {"layers": None, "plan": "p.json"}
+
+
+def test_a_key_that_is_no_text_is_named(tmp_path):
+    with pytest.raises(RecipeError, match=r"unknown key data\.1"):
+        resolve(override(MINIMAL, {"data": {1: 2}}))
 
 
 def test_both_a_plan_and_layers_are_refused_in_plain_words():

@@ -1,5 +1,6 @@
 """What is kept on disk, read back and written: a base, a pruned checkpoint, or a run with its base, plan and adapter."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def load(
     device_map: Any = None,
     quantization_config: Any = None,
     head: Any = None,
+    labels: int | Sequence[str] | None = None,
 ) -> PreTrainedModel | PeftModel:
     """A stock transformers model of what a plan keeps; of everything without one; of a run's folder, what the run has made.
 
@@ -40,7 +42,9 @@ def load(
         device_map: where it goes, as in `from_pretrained`; the processor by default.
         quantization_config: transformers' own, such as `BitsAndBytesConfig(load_in_4bit=True)`.
         head: an Auto class or its name, such as `AutoModelForSequenceClassification`, for another head than the base was saved
-            with; what the base lacks of it starts fresh, and is trained and stored with an adapter.
+            with; what the base lacks of it starts fresh, and is trained and stored with an adapter, but for single biases that
+            start at zero.
+        labels: how many labels a new head tells apart, or their names.
 
     Raises:
         ModelError: the base is not there, is of no known family, is damaged or lacks tensors; an adapter, or an unfinished run.
@@ -52,11 +56,12 @@ def load(
         "device_map": device_map,
         "quantization_config": quantization_config,
         "head": head,
+        "labels": labels,
     }
     chosen = PruningPlan.read(plan) if isinstance(plan, str | Path) else plan
     folder = Path(base_or_run)
     if not is_run(folder):
-        _check_base(folder)
+        check_base(folder)
         return loading.load(base_or_run, chosen, **settings)
     if chosen is not None:
         raise PlanError(f"{folder} is a run and has its own plan; load its base to use another")
@@ -68,7 +73,7 @@ def load(
     return attach(loading.load(own.base, own, **settings), folder / ADAPTER)
 
 
-def _check_base(folder: Path) -> None:
+def check_base(folder: Path) -> None:
     """Raise `ModelError` if a folder without a model is something else that pareft writes."""
     if not folder.is_dir() or (folder / "config.json").is_file():
         return
@@ -107,5 +112,8 @@ def save(
         raise AdapterError(f"no adapter {name!r}: the model has {', '.join(model.peft_config)}")
     plan = known_plan(model.get_base_model())
     if plan is None or read_fingerprint(model.get_base_model()) != plan.fingerprint:
-        raise AdapterError("this model carries no plan, so nothing says what its adapter fits; load the base with pareft.load")
+        raise AdapterError(
+            "this model carries no plan, so nothing says what its adapter fits; load the base with pareft.load, through its plan "
+            "or from where pareft.save has put it"
+        )
     save_adapter(model, plan, Path(folder), name=name or model.active_adapter)

@@ -204,8 +204,8 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
         RecipeError: a line of an arm that is not there.
     """
     changed = dict(values)
-    named = set(list_lines(changes))
-    for key, value in changes.items():
+    named = {_as_line(line) for line in list_lines(changes)}
+    for key, value in ((str(key), value) for key, value in changes.items()):
         head, _, rest = key.partition(".")
         if rest and head == "arms" and "." in rest:
             arm, _, inner = rest.partition(".")
@@ -214,7 +214,7 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
                 raise RecipeError(
                     f"recipe: no arm {arm!r} to change.{_suggest(arm, arms)} The arms are {', '.join(arms) or 'none'}"
                 )
-            changed["arms"] = arms | {arm: {**(arms[arm] or {}), inner: value}}
+            changed["arms"] = arms | {arm: {**_without_other(arms[arm] or {}, inner), inner: value}}
         elif rest:
             part = changed.get(head)
             changed[head] = override(part if isinstance(part, Mapping) else {}, {rest: value})
@@ -229,6 +229,30 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return changed
 
 
+def _as_line(line: str) -> str:
+    """A line of the recipe: the layers of a stack are part of one."""
+    return "prune.layers" if line.startswith("prune.layers.") else line
+
+
+def _as_choice(line: str) -> str:
+    """A line of which only one can hold: layers or a plan."""
+    return "prune.layers" if _as_line(line) in ("prune.layers", "prune.plan") else line
+
+
+def _overlap(line: str, other: str) -> bool:
+    return line == other or line.startswith(f"{other}.") or other.startswith(f"{line}.")
+
+
+def _without_other(arm: Mapping[str, Any], line: str) -> dict[str, Any]:
+    """An arm without the line whose place this one takes."""
+    if _as_choice(line) == line and line != "prune.layers":
+        return dict(arm)
+    kept = {key: value for key, value in arm.items() if _as_choice(key) != "prune.layers"}
+    if isinstance(kept.get("prune"), Mapping):
+        kept["prune"] = {key: value for key, value in kept["prune"].items() if key not in ("layers", "plan")}
+    return kept
+
+
 def list_lines(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested values as lines: `{"train": {"epochs": 3}}` and `{"train.epochs": 3}` are both `{"train.epochs": 3}`."""
     lines: dict[str, Any] = {}
@@ -238,10 +262,13 @@ def list_lines(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def check_changes(recipe: Recipe, changes: Mapping[str, Any]) -> None:
-    """Raise `RecipeError` if a change would be lost, because arms set that line themselves."""
+    """Raise `RecipeError` if a change would be lost, because arms set that line, or what it is a part of, themselves. An arm that
+    has no such part at all is meant so.
+    """
     for line in list_lines(changes):
         for name, arm in recipe.arms.items():
-            if line in list_lines(arm):
+            own = {_as_choice(key): value for key, value in list_lines(arm).items()}
+            if any(_overlap(_as_choice(line), key) and (value is not None or key == line) for key, value in own.items()):
                 raise RecipeError(f"{line} is set by arm {name!r} itself, which wins over the recipe's; change arms.{name}.{line}")
 
 

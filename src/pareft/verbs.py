@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from rich.console import Console
 
+from pareft.artefact import check_base
 from pareft.comparison import Comparison, compare
 from pareft.console import LiveProgress, make_families_table, make_scores_table, make_table
 from pareft.data.inputs import Format
@@ -126,7 +127,10 @@ def print_plan(
     base: str, *, encoder: str | None, decoder: str | None, heads: list[str], neurons: list[str], revision: str | None
 ) -> None:
     """`pareft plan`: the plan on standard output, what a user should know of it on standard error."""
-    layers = {stack: parse_numbers(f"--{stack}", text) for stack, text in (("encoder", encoder), ("decoder", decoder)) if text}
+    check_base(Path(base))
+    layers = {
+        stack: parse_numbers(f"--{stack}", text) for stack, text in (("encoder", encoder), ("decoder", decoder)) if text is not None
+    }
     if heads or neurons:
         whole = plan(base, layers=layers, revision=revision)
         kept_heads, kept_neurons = parse_units("--heads", heads, whole), parse_units("--neurons", neurons, whole)

@@ -187,3 +187,39 @@ def test_a_folder_in_place_of_the_weights_is_one_line(bases, tmp_path):
 def test_the_plans_revision_is_its_bases_and_no_other(bases):
     plan = pareft.plan(bases["bart"]).model_copy(update={"base": "someone/something", "revision": "0" * 40})
     assert pareft.load(bases["bart"], plan).pareft_plan == plan
+
+
+def test_a_head_under_which_the_body_would_start_fresh_is_refused(bases):
+    """A decoder alone has the embeddings under another name; they are not random because of that."""
+    with pytest.raises(ModelError, match=r"lacks \d tensors of a BartForCausalLM, \S+ first"):
+        pareft.load(bases["bart"], head="AutoModelForCausalLM")
+
+
+@pytest.mark.parametrize("labels", [3, ["no", "maybe", "yes"]])
+def test_a_new_head_has_as_many_labels_as_are_asked(bases, labels):
+    plan = pareft.plan(bases["bart"])
+    model = pareft.load(bases["bart"], plan, head="AutoModelForSequenceClassification", labels=labels)
+    assert model.config.num_labels == 3
+    assert model.classification_head.out_proj.out_features == 3
+    if isinstance(labels, list):
+        assert model.config.id2label[1] == "maybe"
+
+
+def test_a_pooler_that_is_not_there_starts_fresh_where_a_head_is_named(tmp_path):
+    from tiny import make_model
+
+    make_model("bert").base_model.save_pretrained(tmp_path)  # of a masked language model, which has none
+    with pytest.raises(ModelError, match=r"lacks 2 tensors of a BertModel, pooler.dense.bias first; with head= they start fresh"):
+        pareft.load(tmp_path)
+    pareft.load(tmp_path, head="AutoModelForSequenceClassification")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"device_map": "nonsense"}, {"device_map": "cuda"}, {"quantization_config": "4bit"}, {"dtype": "int8"}]
+)
+def test_what_cannot_be_loaded_as_asked_is_one_line(bases, settings):
+    if settings.get("device_map") == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(ModelError) as raised:
+        pareft.load(bases["bart"], **settings)
+    assert "do not fit together" not in str(raised.value)

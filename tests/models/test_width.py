@@ -208,14 +208,10 @@ def test_a_narrowed_model_is_no_base_of_another_plan(folder, tmp_path):
         cut(model, plan)
 
 
-ONE_STACK = {"t5": "AutoModelForTokenClassification", "bart": "AutoModelForCausalLM"}  # an encoder, a decoder
-
-
-@pytest.mark.parametrize("name", ONE_STACK, indirect=True)
-def test_a_class_with_one_of_the_stacks_can_be_narrow(name, folder):
-    head, units = ONE_STACK[name], {"encoder.self" if name == "t5" else "decoder.self": {1: [0]}}
-    plan = pareft.plan(folder, heads=units)
-    model = pareft.load(folder, plan, head=head)
+@pytest.mark.parametrize("name", ["t5"], indirect=True)
+def test_a_class_with_one_of_the_stacks_can_be_narrow(folder):
+    plan = pareft.plan(folder, heads={"encoder.self": {1: [0]}})
+    model = pareft.load(folder, plan, head="AutoModelForTokenClassification")
     tokens = torch.arange(4, 12)[None]
     assert torch.isfinite(model(input_ids=tokens).logits).all()
 

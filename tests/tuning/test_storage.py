@@ -13,6 +13,7 @@ from tiny import encoder_inputs, logits, make_inputs, make_model
 import pareft
 from pareft.errors import AdapterError, PlanError
 from pareft.models.families import find_family
+from pareft.models.surgery import cut
 from pareft.recipe import LoraSettings
 from pareft.tuning.adapters import merge
 
@@ -31,10 +32,10 @@ def plan(folder):
     return pareft.plan(folder, layers={stack: LAYERS[stack] for stack in depths})
 
 
-def train(folder, plan, out, *, seed, head=None, **settings):
+def train(folder, plan, out, *, seed, head=None, labels=None, **settings):
     """An adapter that does something, saved."""
     chosen = LoraSettings(**{"rank": 2, "alpha": 4, "dropout": 0.0} | settings)
-    wrapped = pareft.attach(pareft.load(folder, plan, head=head), chosen)
+    wrapped = pareft.attach(pareft.load(folder, plan, head=head, labels=labels), chosen)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in wrapped.parameters():
@@ -346,6 +347,135 @@ class TestRefused:
 
 def lora_of(folder):
     return load_file(folder / "adapter_model.safetensors")
+
+
+def test_a_new_adapter_wraps_what_another_wraps_already(folder, plan, adapter):
+    for target in ("ffn", "all"):
+        alone = pareft.attach(pareft.load(folder, plan), LoraSettings(rank=2, target=target, bias="none"), name="new")
+        wrapped = {name for name, _ in alone.named_parameters() if ".new." in name}
+        both = pareft.attach(
+            pareft.attach(pareft.load(folder, plan), adapter), LoraSettings(rank=2, target=target, bias="none"), name="new"
+        )
+        assert {name for name, _ in both.named_parameters() if ".new." in name} == wrapped
+
+
+@pytest.mark.parametrize("name", ["v1.0", "keys", "bias", "base_layer"])
+def test_names_that_torch_or_peft_uses_are_refused(folder, plan, name):
+    with pytest.raises(AdapterError, match="uses that name; give another, without a dot"):
+        pareft.attach(pareft.load(folder, plan), LoraSettings(), name=name)
+
+
+def test_patterns_of_alpha_and_rank_move_with_the_layers(folder, plan, tmp_path):
+    """Regular expressions of the whole base's layer numbers, from an adapter that was trained without pareft."""
+    stock = type(pareft.load(folder)).from_pretrained(folder)
+    family = find_family(stock.config)
+    settings = LoraSettings(target="ffn", rank=2)
+    from pareft.tuning.adapters import find_targets
+
+    pattern = r".*(layers|block)\.[13]\..*"
+    config = LoraConfig(
+        r=2, lora_alpha=4, target_modules=find_targets(stock, settings), alpha_pattern={pattern: 40}, rank_pattern={pattern: 3}
+    )
+    wrapped = get_peft_model(stock, config)
+    with torch.no_grad():
+        for parameter in wrapped.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter) * parameter.requires_grad)
+    wrapped.save_pretrained(tmp_path / "theirs")
+    pareft.remap(tmp_path / "theirs", tmp_path / "moved", to=plan, base=folder)
+    moved = pareft.attach(pareft.load(folder, plan), tmp_path / "moved")
+    merged = wrapped.merge_and_unload()
+    merged.config.pareft_layers = None
+    expected = cut(merged, plan.model_copy(update={"weights_digest": None}))
+    inputs = make_inputs(merged)
+    torch.testing.assert_close(logits(moved, inputs), logits(expected.eval(), inputs), rtol=1e-4, atol=1e-4)
+    assert family
+
+
+def test_an_adapter_attaches_after_the_vocabulary_has_grown(adapter, folder, plan, tmp_path):
+    grown = pareft.load(folder, plan)
+    grown.resize_token_embeddings(80)
+    pareft.attach(grown, adapter)
+
+
+def test_modules_to_save_that_are_no_head_attach_again(folder, plan, tmp_path):
+    norm = "final_layer_norm" if "encoder" in plan.depths else "norm"
+    model = pareft.load(folder, plan)
+    name = next(module for module, _ in model.named_modules() if module.endswith("norm"))
+    wrapped = get_peft_model(model, LoraConfig(r=2, target_modules=find_ffn(model), modules_to_save=[name]))
+    pareft.save(wrapped, tmp_path / "a")
+    pareft.attach(pareft.load(folder, plan), tmp_path / "a")
+    assert norm
+
+
+def find_ffn(model):
+    from pareft.tuning.adapters import find_targets
+
+    return find_targets(model, LoraSettings(target="ffn"))
+
+
+def test_a_base_that_stock_saved_takes_and_saves_adapters_of_its_plan(adapter, folder, plan, tmp_path):
+    pareft.load(folder, plan).save_pretrained(tmp_path / "stock")
+    wrapped = pareft.attach(pareft.load(tmp_path / "stock"), adapter)
+    pareft.save(wrapped, tmp_path / "again")
+    assert pareft.PruningPlan.read(tmp_path / "again" / "plan.json") == plan
+    fresh = pareft.attach(pareft.load(tmp_path / "stock"), LoraSettings(rank=2))
+    with pytest.raises(AdapterError, match=r"or from where pareft\.save has put it"):
+        pareft.save(fresh, tmp_path / "unknown")
+
+
+def test_a_merged_half_precision_model_does_not_become_its_base_again(adapter, folder, plan, tmp_path):
+    merged = pareft.attach(pareft.load(folder, plan, dtype=torch.float16), adapter).merge_and_unload()
+    with pytest.raises(AdapterError):
+        pareft.attach(merged, adapter)
+    pareft.save(merged, tmp_path / "merged")
+    with pytest.raises(AdapterError):
+        pareft.attach(pareft.load(tmp_path / "merged", dtype=torch.float32), adapter)
+
+
+def test_a_head_of_its_own_labels_is_no_other_base(tmp_path):
+    make_model("bert").save_pretrained(tmp_path / "base")
+    plan = pareft.plan(tmp_path / "base")
+    train(tmp_path / "base", plan, tmp_path / "three", seed=1, head="AutoModelForSequenceClassification", labels=3)
+    model = pareft.load(tmp_path / "base", plan, head="AutoModelForSequenceClassification", labels=3)
+    model(**make_inputs(model), labels=torch.tensor([0, 2]))  # transformers notes the kind of problem in the config
+    pareft.attach(model, tmp_path / "three")
+    two = pareft.load(tmp_path / "base", plan, head="AutoModelForSequenceClassification", labels=2)
+    with pytest.raises(AdapterError, match=r"classifier.* in the file and .* in this model"):
+        pareft.attach(two, tmp_path / "three")
+
+
+def test_other_kinds_of_adapters_are_refused_in_plain_words(folder, plan, tmp_path):
+    from peft import IA3Config
+
+    model = pareft.load(folder, plan)
+    targets = find_ffn(model)
+    ia3 = get_peft_model(model, IA3Config(target_modules=targets, feedforward_modules=targets))
+    with pytest.raises(AdapterError, match="is a IA3 adapter; pareft stores and attaches LoRA"):
+        pareft.save(ia3, tmp_path / "ia3")
+    ia3.save_pretrained(tmp_path / "ia3")
+    with pytest.raises(AdapterError, match="pareft stores and attaches LoRA"):
+        pareft.attach(pareft.load(folder, plan), tmp_path / "ia3")
+    every = get_peft_model(pareft.load(folder, plan), LoraConfig(target_modules=targets, bias="all"))
+    with pytest.raises(AdapterError, match="pareft stores those of wrapped layers"):
+        pareft.save(every, tmp_path / "all")
+    with pytest.raises(AdapterError, match="goes onto a transformers model, not onto a Linear"):
+        pareft.attach(torch.nn.Linear(2, 2), LoraSettings())
+
+
+def test_an_adapter_on_another_class_of_its_base_is_one_line(tmp_path):
+    make_model("bart").save_pretrained(tmp_path / "base")
+    plan = pareft.plan(tmp_path / "base")
+    train(tmp_path / "base", plan, tmp_path / "a", seed=1)
+    with pytest.raises(AdapterError, match="does not fit this BartModel"):
+        pareft.attach(pareft.load(tmp_path / "base", plan, head="AutoModel"), tmp_path / "a")
+
+
+def test_an_untied_head_can_be_wrapped(tmp_path):
+    model = make_model("llama")
+    assert model.lm_head.weight is not model.get_input_embeddings().weight
+    pareft.attach(model, LoraSettings(target=["q_proj", "lm_head"], rank=2))
+    with pytest.raises(AdapterError, match="shares its weight with the embeddings"):
+        pareft.attach(make_model("bart"), LoraSettings(target=["q_proj", "lm_head"], rank=2))
 
 
 def test_an_adapter_moves_onto_the_whole_base(adapter, folder, plan, tmp_path):

@@ -1,5 +1,7 @@
 """Which class builds a base: the one it was saved as, its family's usual one, or one with another head."""
 
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,6 +28,17 @@ def find_class(config: PreTrainedConfig, head: Any = None) -> type[PreTrainedMod
         raise ModelError(f"transformers has no {auto.__name__} for family {config.model_type!r}")
     found = auto._model_mapping[type(config)]
     return found[0] if isinstance(found, tuple) else found
+
+
+def with_labels(config: PreTrainedConfig, labels: int | Sequence[str]) -> PreTrainedConfig:
+    """A copy of the config for a head of so many labels, or of these."""
+    changed = copy.deepcopy(config)
+    if isinstance(labels, int):
+        changed.num_labels = labels
+    else:
+        changed.id2label = dict(enumerate(labels))
+        changed.label2id = {label: number for number, label in enumerate(labels)}
+    return changed
 
 
 def build_body(config: PreTrainedConfig) -> PreTrainedModel:

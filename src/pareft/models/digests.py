@@ -17,6 +17,7 @@ from pareft.models.weights import open_tensors
 
 PLAN_KEY = "pareft_plan"  # in a model's config: the fingerprint of its plan
 LAYERS_KEY = "pareft_layers"  # and the digest of the layers it was built with
+HALF = "fp16-"  # what the digest of layers in fp16 begins with
 PLACES, RUN = 8, 64  # a sample: values from so many places of a tensor, so many at each
 _NOT_ARCHITECTURE = {
     "transformers_version",
@@ -26,6 +27,8 @@ _NOT_ARCHITECTURE = {
     "architectures",
     "use_cache",
     "task_specific_params",
+    *("problem_type", "finetuning_task", "num_labels", "id2label", "label2id"),  # a head's
+    *("output_hidden_states", "output_attentions", "return_dict"),
     PLAN_KEY,
     LAYERS_KEY,
 }
@@ -63,18 +66,27 @@ def digest_weights(model: PreTrainedModel) -> str | None:
 
 
 def digest_layers(model: nn.Module, family: Family) -> str | None:
-    """Identify the layers of a model in memory, whatever head or adapter it has; `None` where `digest_weights` is."""
+    """Identify the layers of a model in memory, whatever head or adapter it has; `None` for quantised ones."""
     state = {}
     for name, tensor in model.named_parameters():
         place = family.locate(name.replace(".base_layer.", ".").replace(".original_module.", "."))
         if place and "lora_" not in place.tail and ".modules_to_save." not in place.tail:
             state[f"{place.stack.name}.{place.layer}.{place.tail}"] = tensor.detach()
+    if any(tensor.dtype == torch.float16 for tensor in state.values()):
+        return f"{HALF}{_digest(state.items())}"  # rounded, so to be compared with its like alone
     return _digest(state.items()) if _has_own_values(state) else None
 
 
 def digest_parameters(model: nn.Module) -> str:
     """Identify all that a model computes with, adapters included, in whatever dtype it is."""
     return _digest((name, parameter.detach()) for name, parameter in model.named_parameters())
+
+
+def is_of_body(name: str, config: PreTrainedConfig) -> bool:
+    """Whether a model's tensor is one that all its copies have, whatever their head."""
+    family = find_family(config)
+    prefix = f"{build_body(config).base_model_prefix}."
+    return family.locate(name) is not None or _name(name.removeprefix(prefix), family) in name_body(config)
 
 
 def name_body(config: PreTrainedConfig) -> dict[str, str]:

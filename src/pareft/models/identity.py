@@ -7,7 +7,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from pareft.errors import PlanError
 from pareft.models.checkpoint import Base
-from pareft.models.digests import LAYERS_KEY, PLAN_KEY, digest_config, digest_files, digest_layers, digest_weights
+from pareft.models.digests import HALF, LAYERS_KEY, PLAN_KEY, digest_config, digest_files, digest_layers, digest_weights
 from pareft.models.families import find_family
 from pareft.models.plan import PruningPlan
 from pareft.models.width import measure_widths
@@ -46,9 +46,14 @@ def sign(model: PreTrainedModel) -> None:
 
 
 def is_changed(model: PreTrainedModel) -> bool:
-    """Whether the layers are not those that pareft built. Quantised and fp16 ones cannot be compared and count as unchanged."""
+    """Whether the layers are not those that pareft built. Quantised ones, and fp16 with others, cannot be compared and count as
+    unchanged.
+    """
     written = getattr(model.config, LAYERS_KEY, None)
-    return bool(written) and digest_layers(model, find_family(model.config)) not in (written, None)
+    found = digest_layers(model, find_family(model.config)) if written else None
+    if not written or not found or found.startswith(HALF) != written.startswith(HALF):
+        return False
+    return bool(found != written)
 
 
 def forget_fingerprint(config: PreTrainedConfig) -> None:

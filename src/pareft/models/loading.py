@@ -1,6 +1,7 @@
 """Load a base through a plan. Only the kept tensors are read, so the peak memory is the pruned model's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,10 +10,10 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from pareft.errors import ModelError, PlanError
 from pareft.models.checkpoint import Base, find_file, load_generation_config, open_base
-from pareft.models.classes import find_class
-from pareft.models.digests import PLAN_KEY
+from pareft.models.classes import find_class, with_labels
+from pareft.models.digests import PLAN_KEY, is_of_body
 from pareft.models.families import find_family
-from pareft.models.identity import check_weights, identify
+from pareft.models.identity import check_weights, identify, sign
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.surgery import check_cuttable, know_plan, map_tensors, model_class, prune_config, prune_generation_config
 from pareft.models.weights import list_tensors, read_pieces
@@ -29,6 +30,7 @@ def load(
     device_map: Any = None,
     quantization_config: Any = None,
     head: Any = None,
+    labels: int | Sequence[str] | None = None,
 ) -> PreTrainedModel:
     """A stock transformers model of what the plan keeps, in eval mode; of everything without a plan. It knows its plan.
 
@@ -39,7 +41,9 @@ def load(
         device_map: where it goes, as in `from_pretrained`; the processor by default.
         quantization_config: transformers' own, such as `BitsAndBytesConfig(load_in_4bit=True)`.
         head: an Auto class or its name, such as `AutoModelForSequenceClassification`, for another head than the base was saved
-            with; what the base lacks of it starts fresh, and is trained and stored with an adapter.
+            with; what the base lacks of it starts fresh, and is trained and stored with an adapter, but for single biases that
+            start at zero.
+        labels: how many labels a new head tells apart, or their names.
 
     The kept tensors go to `from_pretrained` as a state dict under their new names: its `key_mapping` would load wrong layers.
 
@@ -52,6 +56,8 @@ def load(
     source = (
         base if isinstance(base, Base) else open_base(str(base), revision=plan.revision if plan and plan.base == base else None)
     )
+    if labels is not None:
+        source = replace(source, config=with_labels(source.config, labels))
     tensors, build, config = list_tensors(source), find_class(source.config, head), source.config
     pieces, stored = {name: Piece(name) for name in tensors}, None
     if plan is not None:
@@ -75,22 +81,32 @@ def load(
             quantization_config=quantization_config,
             output_loading_info=True,
         )
-    except (RuntimeError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+    except (RuntimeError, ValueError, IndexError, KeyError, TypeError, AttributeError, AssertionError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{source.name}: its weights and its config do not fit together ({reason})") from error
+        asked = device_map is not None or quantization_config is not None
+        what = (
+            "cannot be loaded with this device_map or quantization_config"
+            if asked
+            else "its weights and its config do not fit together"
+        )
+        raise ModelError(f"{source.name}: {what} ({reason})") from error
     except ImportError as error:
         raise ModelError(f"{str(error).splitlines()[0]} (pip install 'pareft[quant]')") from error
     family = find_family(config)
     fresh = sorted(name for name in report["missing_keys"] if not name.endswith(family.computed or ("\0",)))
-    if missing := [name for name in fresh if head is None or family.locate(name)]:
-        raise ModelError(f"{source.name} lacks {len(missing)} tensors of a {config.model_type} model, {missing[0]} first")
+    if missing := [name for name in fresh if head is None or is_of_body(name, config)]:
+        advice = "; with head= they start fresh" if not any(is_of_body(name, config) for name in missing) else ""
+        raise ModelError(f"{source.name} lacks {len(missing)} tensors of a {build.__name__}, {missing[0]} first{advice}")
     model.pareft_fresh = tuple(fresh)
     if model.can_generate():
         settings = load_generation_config(source)
         model.generation_config = prune_generation_config(settings, plan) if plan else settings
     model.name_or_path = source.place  # where peft looks for the base's config; without it, on the Hub
     known = plan or stored
-    return (know_plan(model, known) if known else model).eval()
+    model = know_plan(model, known) if known else model
+    if plan:
+        sign(model)
+    return model.eval()
 
 
 def read_own_plan(source: Base) -> PruningPlan | None:
@@ -111,7 +127,7 @@ def _choose_dtype(dtype: Dtype, config: PreTrainedConfig) -> Dtype:
     if said is None or said == "auto":
         return "auto"
     found = getattr(torch, said, None) if isinstance(said, str) else said
-    if not isinstance(found, torch.dtype):
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ModelError(f"no dtype {said!r}; give one of torch's, such as torch.bfloat16, or auto")
     return found
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pareft.errors import ModelError
 from pareft.models.families import find_family
 from pareft.models.identity import forget_fingerprint
 from pareft.models.plan import PLAN_FILE, PruningPlan
@@ -20,7 +21,15 @@ def save_checkpoint(
     It is a stock checkpoint, which stock transformers loads, unless layers differ in width in a way the config cannot say; then
     pareft alone loads it, by the `plan.json` beside the weights. A `trained` model no longer is its base under its plan, and does
     not say so any more.
+
+    Raises:
+        ModelError: a 4-bit model that has computed on a processor.
     """
+    if any(getattr(getattr(weight, "quant_state", None), "packing_format_for_cpu", False) for weight in model.parameters()):
+        raise ModelError(
+            "this 4-bit model has computed on a processor, for which bitsandbytes has packed its weights so that it cannot save "
+            "them; load it anew and save it before it computes"
+        )
     plan = known_plan(model)
     if trained:
         forget_fingerprint(model.config)

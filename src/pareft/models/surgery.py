@@ -14,7 +14,7 @@ from pareft.errors import PlanError
 from pareft.models.digests import LAYERS_KEY, PLAN_KEY, digest_config
 from pareft.models.families import Family, check_kept, find_family
 from pareft.models.families.schema import Place
-from pareft.models.identity import check_weights_of, read_fingerprint, sign
+from pareft.models.identity import check_weights_of, sign
 from pareft.models.narrowing import narrowed_class, stock_class
 from pareft.models.plan import PruningPlan
 from pareft.models.width import Piece, fits_stock, measure_widths, nominal_fields, shares_heads, slice_tensor
@@ -133,7 +133,8 @@ def cut(model: PreTrainedModel, plan: PruningPlan) -> PreTrainedModel:
     smaller.tie_weights()
     if model.can_generate():
         smaller.generation_config = prune_generation_config(model.generation_config, plan)
-    return know_plan(smaller, plan).train(model.training)
+    sign(know_plan(smaller, plan))
+    return smaller.train(model.training)
 
 
 def check_cuttable(config: PreTrainedConfig, own: PruningPlan | None, plan: PruningPlan) -> None:
@@ -159,6 +160,4 @@ def know_plan(model: PreTrainedModel, plan: PruningPlan) -> PreTrainedModel:
     """Hand a model its plan, as `model.pareft_plan`. In place; a class made to build it is laid down again."""
     model.__class__ = stock_class(type(model))
     model.pareft_plan = plan
-    if read_fingerprint(model) == plan.fingerprint:
-        sign(model)
     return model

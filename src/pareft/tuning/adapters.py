@@ -1,6 +1,7 @@
 """LoRA through peft: a stock `PeftModel` on a pruned model, new or stored; several on one base."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from transformers.pytorch_utils import Conv1D
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
 from pareft.models.identity import forget_fingerprint, is_changed, read_fingerprint
+from pareft.models.surgery import known_plan
 from pareft.recipe import LoraSettings
 from pareft.tuning.storage import StoredAdapter, list_parameters, make_mixable, read_adapter
 
+_PEFTS_HEADS = ("classifier", "score")
 _TASKS = {"AutoModelForSeq2SeqLM": "SEQ_2_SEQ_LM", "AutoModelForCausalLM": "CAUSAL_LM"}
 _HEADS = {"ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS", "ForQuestionAnswering": "QUESTION_ANS"}
 
@@ -30,6 +33,8 @@ def attach(
     wrapped model computes the model's own function until it is trained. Adapters are float32 whatever the base is. With `bias:
     wrapped` the existing biases of wrapped layers are trained too and saved with the adapter; T5 has none there and gets none.
 
+    A base in bf16 is trained under `torch.autocast`, as trainers do with `bf16=True`.
+
     Modules that started fresh (`load(..., head=)`) are trained and saved with a new adapter.
 
     A stored one fits the base and plan it was trained on and no other. Call it again with another `name` for several tasks on one
@@ -39,10 +44,9 @@ def attach(
         AdapterError: no module is called what `target` says; a stored adapter of another plan, base or head, or for weights that
             were changed since; a name that is taken.
     """
-    if name in "lora_":
-        raise AdapterError(
-            f"an adapter cannot be called {name!r}, which is part of the names of LoRA's own tensors; give another name"
-        )
+    if not isinstance(_unwrap(model), PreTrainedModel):
+        raise AdapterError(f"an adapter goes onto a transformers model, not onto a {type(model).__name__}")
+    check_name(name)
     if isinstance(model, PeftModel) and name in model.peft_config:
         raise AdapterError(f"the model has an adapter {name!r} already; give another name")
     if isinstance(adapter, LoraSettings):
@@ -54,6 +58,16 @@ def attach(
     stored = read_adapter(Path(adapter))
     check_fit(model, stored)
     return _attach_stored(model, stored, name)
+
+
+def check_name(name: str) -> None:
+    """Raise `AdapterError` if peft could not keep an adapter of this name apart from its own tensors and modules."""
+    if name in "lora_":
+        raise AdapterError(
+            f"an adapter cannot be called {name!r}, which is part of the names of LoRA's own tensors; give another name"
+        )
+    if "." in name or hasattr(torch.nn.ModuleDict, name) or name in ("bias", "weight", "base_layer"):
+        raise AdapterError(f"an adapter cannot be called {name!r}, as torch or peft uses that name; give another, without a dot")
 
 
 def _attach_new(model: PreTrainedModel | PeftModel, settings: LoraSettings, name: str, seed: int) -> PeftModel:
@@ -78,16 +92,18 @@ def _attach_new(model: PreTrainedModel | PeftModel, settings: LoraSettings, name
 
 
 def _attach_stored(model: PreTrainedModel | PeftModel, stored: StoredAdapter, name: str) -> PeftModel:
-    stored = make_mixable(stored, _unwrap(model))
-    stored.config.inference_mode = True
-    stored.config.base_model_name_or_path = _unwrap(model).name_or_path  # the plan has said that it is the same base
     try:
+        stored = make_mixable(stored, _unwrap(model))
+        stored.config.inference_mode = True
+        stored.config.base_model_name_or_path = _unwrap(model).name_or_path  # the plan has said that it is the same base
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*lora_bias.*")  # about layers without a bias, see below
             wrapped = _wrap(model, stored.config, name)
-    except (ValueError, TypeError, RuntimeError, AttributeError) as error:
-        raise AdapterError(f"{stored.folder} does not fit this model: {' '.join(str(error).split())[:300]}") from error
-    own = get_peft_model_state_dict(wrapped, list_parameters(wrapped), adapter_name=name)
+    except (ValueError, TypeError, RuntimeError, AttributeError, KeyError) as error:
+        raise AdapterError(
+            f"{stored.folder} does not fit this {type(_unwrap(model)).__name__}: {' '.join(str(error).split())[:300]}"
+        ) from error
+    own = get_peft_model_state_dict(wrapped, list_parameters(wrapped), adapter_name=name, save_embedding_layers=False)
     expected = {key: value.shape for key, value in own.items()}
     found = {key: value.shape for key, value in stored.tensors.items()}
     if wrong := sorted(key for key in {*expected, *found} if expected.get(key) != found.get(key)):
@@ -100,6 +116,8 @@ def _attach_stored(model: PreTrainedModel | PeftModel, stored: StoredAdapter, na
             f"{stored.folder}: {wrong[0]} is {there} in the file and {here} in this model; {len(wrong)} tensors differ in all"
         )
     set_peft_model_state_dict(wrapped, dict(stored.tensors), adapter_name=name)
+    if known_plan(_unwrap(wrapped)) is None and stored.plan:
+        _unwrap(wrapped).pareft_plan = stored.plan  # it has been found to be this one
     if stored.config.lora_bias:
         _drop_needless_biases(wrapped, name)
     return wrapped.eval()
@@ -156,9 +174,9 @@ def _check_head(model: PreTrainedModel | PeftModel, stored: StoredAdapter) -> No
     model = _unwrap(model)
     there, here, family = stored.config.task_type, _find_task(model), find_family(model.config)
     heads = [name for name in stored.config.modules_to_save or [] if not family.locate(name)]
-    if heads and there != here:
+    if heads and there and here and there != here:
         raise AdapterError(
-            f"{stored.folder} holds a head for {there or 'no text task'} ({', '.join(heads)}); this model is a "
+            f"{stored.folder} holds a head for {there} ({', '.join(heads)}); this model is a "
             f"{type(model).__name__}. Load the base with the head it was trained with: pareft.load(..., head=...)."
         )
 
@@ -176,11 +194,20 @@ def find_fresh(model: PreTrainedModel) -> list[str]:
         if name and (own := {f"{name}.{key}" for key, _ in module.named_parameters()}) and own <= fresh
     ]
     outermost = [name for name in whole if name.rpartition(".")[0] not in whole]
+    chosen = [name for top in outermost for name in _split(top, whole, model)]
     for name in sorted(fresh):
         loose = not any(name.startswith(f"{module}.") for module in outermost)
         if loose and torch.count_nonzero(model.get_parameter(name)):
             raise AdapterError(f"{name} starts fresh and its module does not, so it can be neither trained nor stored beside LoRA")
-    return outermost
+    return chosen
+
+
+def _split(top: str, whole: Sequence[str], model: PreTrainedModel) -> list[str]:
+    """The modules inside a fresh one that own its parameters, which peft can mix in a batch; heads it knows are taken whole."""
+    if top.rpartition(".")[2] in _PEFTS_HEADS:
+        return [top]
+    inside = [name for name in whole if name == top or name.startswith(f"{top}.")]
+    return [name for name in inside if any(True for _ in model.get_submodule(name).parameters(recurse=False))]
 
 
 def find_targets(model: PreTrainedModel, settings: LoraSettings) -> list[str]:
@@ -190,17 +217,29 @@ def find_targets(model: PreTrainedModel, settings: LoraSettings) -> list[str]:
     Raises:
         AdapterError: no module is called what `target` says.
     """
-    linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | Conv1D)}
+    linear = _find_linear(model)
     short = sorted({name.rpartition(".")[2] for name in linear})
     if isinstance(settings.target, str):
         return _find_by_role(model, linear, settings.target)
-    head = next((name for name, module in model.named_modules() if module is model.get_output_embeddings()), "")
+    output = model.get_output_embeddings()
+    tied = output is not None and output.weight is model.get_input_embeddings().weight
+    head = next((name for name, module in model.named_modules() if tied and module is output), None)
     if head in settings.target:
         raise AdapterError(f"adapt.target: {head} shares its weight with the embeddings and cannot be merged; leave it out")
     for target in settings.target:
         if not any(name == target or name.endswith(f".{target}") for name in linear):
             raise AdapterError(f"adapt.target: the base has no linear layer {target!r}; it has {', '.join(short)}")
     return settings.target
+
+
+def _find_linear(model: PreTrainedModel) -> set[str]:
+    """The names of a model's linear layers, whether adapters wrap them already or not."""
+    names = set()
+    for name, module in model.named_modules():
+        inside = any(part.startswith("lora_") or part == "modules_to_save" for part in name.split("."))
+        if isinstance(module, torch.nn.Linear | Conv1D) and not inside:
+            names.add(name.removesuffix(".base_layer").removesuffix(".original_module"))
+    return names
 
 
 def _find_by_role(model: PreTrainedModel, linear: set[str], role: str) -> list[str]:

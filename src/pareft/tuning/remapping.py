@@ -16,7 +16,7 @@ from pareft.models.identity import identify
 from pareft.models.plan import PruningPlan
 from pareft.models.structure import build_on_meta
 from pareft.models.weights import find_tensors
-from pareft.tuning.storage import PREFIX, StoredAdapter, describe_adapter, read_adapter, write_adapter
+from pareft.tuning.storage import PREFIX, StoredAdapter, describe_adapter, find_alpha, read_adapter, write_adapter
 
 
 @dataclass(frozen=True)
@@ -98,18 +98,26 @@ def _write(stored: StoredAdapter, family: Family, to: PruningPlan, out: Path) ->
     assert plan is not None
     renamed = {name: _renumber(name, family, plan, to) for name in stored.tensors}
     tensors = {new: stored.tensors[name] for name, new in renamed.items() if new}
-    targets = sorted({new.removeprefix(PREFIX).rpartition(".lora_A.")[0] for new in tensors if ".lora_A." in new})
-    if not targets:
+    ranks, alphas = {}, {}
+    for name, new in renamed.items():
+        module, marked, _ = name.removeprefix(PREFIX).partition(".lora_A.")
+        if not marked:
+            module, marked, _ = name.removeprefix(PREFIX).partition(".lora_embedding_A")
+        if marked and new:
+            target = new.removeprefix(PREFIX).partition(".lora_")[0]
+            ranks[target] = stored.tensors[name].shape[0]
+            alphas[target] = find_alpha(stored.config, module)
+    if not ranks:
         raise AdapterError(f"nothing to move: the new plan shares no layer with {stored.folder}")
     whole_modules = dict.fromkeys(stored.config.modules_to_save or [])
     config = replace(
         stored.config,
-        target_modules=targets,
+        target_modules=sorted(ranks),
         exclude_modules=None,
         layers_to_transform=None,
         layers_pattern=None,
-        rank_pattern=_renumber_keys(stored.config.rank_pattern, family, plan, to),
-        alpha_pattern=_renumber_keys(stored.config.alpha_pattern, family, plan, to),
+        rank_pattern={target: rank for target, rank in ranks.items() if rank != stored.config.r},
+        alpha_pattern={target: alpha for target, alpha in alphas.items() if alpha != stored.config.lora_alpha},
         modules_to_save=list(_renumber_keys(whole_modules, family, plan, to)) or None,
     )
     write_adapter(

@@ -49,10 +49,19 @@ def read_adapter(folder: Path) -> StoredAdapter:
         raise AdapterError(f"{folder / WEIGHTS} is no safetensors file, or a damaged or truncated one ({error})") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise AdapterError(f"cannot read {folder / CONFIG}: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, LoraConfig):
-        raise AdapterError(f"{folder} holds a {config.peft_type} adapter; pareft attaches LoRA")
+    check_kind(config, str(folder))
     plan = PruningPlan.read(folder / PLAN_FILE) if (folder / PLAN_FILE).is_file() else None
     return StoredAdapter(folder, config, tensors, plan)
+
+
+def check_kind(config: Any, where: str) -> None:
+    """Raise `AdapterError` unless pareft can store and attach this kind of adapter."""
+    if not isinstance(config, LoraConfig):
+        raise AdapterError(
+            f"{where} is a {getattr(config.peft_type, 'value', config.peft_type)} adapter; pareft stores and attaches LoRA"
+        )
+    if config.bias == "all":
+        raise AdapterError(f"{where} trains all biases of the model; pareft stores those of wrapped layers: bias='lora_only'")
 
 
 def write_adapter(stored: StoredAdapter, card: str) -> None:
@@ -66,6 +75,7 @@ def write_adapter(stored: StoredAdapter, card: str) -> None:
 def save_adapter(model: PeftModel, plan: PruningPlan, folder: Path, *, name: str = "default", card: str = "") -> None:
     """Save one adapter of a model with its plan, replacing an older one: whole, or not at all."""
     config = model.peft_config[name]
+    check_kind(config, f"adapter {name!r}")
     config.base_model_name_or_path, config.revision = plan.base, plan.revision
     with _fill(folder) as temporary:
         model.save_pretrained(temporary, selected_adapters=[name], save_embedding_layers=False, state_dict=list_parameters(model))
@@ -117,10 +127,14 @@ def make_mixable(stored: StoredAdapter, model: Any) -> StoredAdapter:
     return replace(stored, config=replace(stored.config, bias="none", lora_bias=shifted), tensors=tensors)
 
 
+def find_alpha(config: Any, module: str) -> float:
+    """The alpha of one module, by the patterns of the config, which may be regular expressions."""
+    return config.alpha_pattern.get(get_pattern_key(config.alpha_pattern, module), config.lora_alpha)
+
+
 def _scale(config: Any, module: str, rank: int) -> float:
     """Alpha over rank, or over its square root (rsLoRA)."""
-    alpha = config.alpha_pattern.get(get_pattern_key(config.alpha_pattern, module), config.lora_alpha)
-    return float(alpha / (math.sqrt(rank) if config.use_rslora else rank))
+    return float(find_alpha(config, module) / (math.sqrt(rank) if config.use_rslora else rank))
 
 
 def describe_adapter(plan: PruningPlan, config: Any, *, extra: str = "") -> str:
