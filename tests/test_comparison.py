@@ -163,3 +163,29 @@ def test_predictions_are_beside_every_arm(compared):
     for arm in ("untouched", "full", "lora+l-prun"):
         rows = [json.loads(line) for line in (out / arm / "predictions.jsonl").read_text().splitlines()]
         assert [set(row) >= {"id", "prediction", "reference", "rouge1"} for row in rows] == [True, True]
+
+
+def test_scores_have_intervals_and_differences_from_the_first_arm(compared):
+    _, _, result = compared
+    first, *others = [row for row in result.rows if row.arm != "untouched"]
+    assert not first.differences
+    assert not first.indistinguishable
+    for row in result.rows:
+        for name, score in row.intervals.items():
+            assert score.value == pytest.approx(row.scores[name], abs=1e-3)
+            assert score.low - 1e-6 <= score.value <= score.high + 1e-6
+    for row in others:
+        for name, apart in row.differences.items():
+            assert apart.value == pytest.approx(row.scores[name] - first.scores[name], abs=1e-3)
+        apart = [row.differences[name] for name in ("rouge1", "rouge2", "rougeL")]
+        assert row.indistinguishable == (not any(one.excludes_zero for one in apart))
+    text = write_markdown(result)
+    assert "| Arm | Metric | Score | 95 % | Less the first arm's | 95 % |" in text
+    assert text.count("rouge1") == len(result.rows)
+
+
+def test_an_arm_without_its_predictions_says_what_to_do(compared, tmp_path):
+    from pareft.comparison import read_scores
+
+    with pytest.raises(RunError, match="delete the arm's folder to run it again"):
+        read_scores(tmp_path / "predictions.jsonl", ["rouge"])

@@ -1,25 +1,31 @@
 """The arms of a recipe, run and measured, as one table: the first arm is 100 %."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from pareft.errors import RunError
 from pareft.evaluation.efficiency import relative_speed
+from pareft.evaluation.metrics import compute
+from pareft.evaluation.metrics.scores import Scores, average, join
+from pareft.evaluation.uncertainty import differences, intervals
 from pareft.measurement import digest_arms, measure
 from pareft.models.loading import load
 from pareft.pipeline import describe_protocol, evaluate_split, explain_failures, prepare, round_scores, run
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, check_changes, select_arm
 from pareft.recipe_file import change_recipe, read_recipe, write_yaml
-from pareft.records import EfficiencyRecord, Protocol, Record, RunRecord, write_atomic
+from pareft.records import EfficiencyRecord, Protocol, Record, RunRecord, ScoreRecord, write_atomic
 from pareft.run_folder import check_folder
 from pareft.runtime import choose_device
 
 QUALITY = ("rouge1", "rouge2", "rougeL")
+NO_MEANS = ("bleu", "bleu_precisions", "classification", "regression")  # of the metrics, those whose corpus score is no mean
 
 
 class UntouchedRecord(Record):
@@ -30,7 +36,9 @@ class UntouchedRecord(Record):
 
 
 class Row(Record):
-    """One line of the table. Percentages are of the first arm; `None` where it was not measured or does not apply."""
+    """One line of the table. Percentages are of the first arm; `None` where it was not measured or does not apply. `intervals` are
+    those of the scores, `differences` those of the scores less the first arm's on the same examples.
+    """
 
     arm: str
     speed_percent: float | None
@@ -43,6 +51,14 @@ class Row(Record):
     scores: dict[str, float]
     kept_percent: dict[str, float]
     quality_kept_percent: float | None
+    intervals: dict[str, ScoreRecord] = Field(default_factory=dict)
+    differences: dict[str, ScoreRecord] = Field(default_factory=dict)
+
+    @property
+    def indistinguishable(self) -> bool:
+        """Whether the paired bootstrap tells none of its ROUGE scores from the first arm's."""
+        known = [self.differences[name] for name in QUALITY if name in self.differences]
+        return bool(known) and not any(difference.excludes_zero for difference in known)
 
 
 class Comparison(Record):
@@ -103,7 +119,8 @@ def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress) -
     untouched = _evaluate_untouched(plain, out / "untouched", progress) if recipe.evaluate.untouched else None
     records = {name: run(recipe, out=out / name, arm=name, progress=progress) for name in arms}
     efficiency = _measure_once(arms, recipe, out, progress) if recipe.measure else None
-    comparison = tabulate(records, efficiency, untouched=untouched, title=title or out.resolve().name)
+    scored = {name: read_scores(out / name / "predictions.jsonl", recipe.evaluate.metrics) for name in asked}
+    comparison = tabulate(records, efficiency, untouched=untouched, scored=scored, title=title or out.resolve().name)
     write_atomic(out / "comparison.json", comparison.to_json())
     return comparison
 
@@ -145,8 +162,11 @@ def tabulate(
     *,
     title: str,
     untouched: dict[str, float] | None = None,
+    scored: Mapping[str, Scores] | None = None,
 ) -> Comparison:
-    """The rows of finished runs, first arm = 100 %; with the untouched base first, where it was scored."""
+    """The rows of finished runs, first arm = 100 %; with the untouched base first, where it was scored. With the scores of every
+    example, rows have intervals.
+    """
     reference = next(iter(records))
     scores = records[reference].scores
     rows = [_make_row(name, record, scores, efficiency, reference) for name, record in records.items()]
@@ -159,8 +179,32 @@ def tabulate(
             kept_percent=kept, quality_kept_percent=_mean(kept),
         )  # fmt: skip
         rows.insert(0, row)
+    if scored:
+        rows = [_with_intervals(row, scored[row.arm], None if row.arm == reference else scored[reference]) for row in rows]
     first = records[reference]
     return Comparison(title=title, base=first.base, examples=first.protocol.examples, rows=rows, efficiency=efficiency)
+
+
+def read_scores(path: Path, metrics: Sequence[str]) -> Scores:
+    """The scores of a file of predictions, example by example; those that are no means are counted again from the texts.
+
+    Raises:
+        RunError: the file is not there, or is damaged.
+    """
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        examples = [{key: value for key, value in row.items() if isinstance(value, int | float)} for row in rows]
+        texts = [[row[key] for row in rows] for key in ("prediction", "reference")]
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise RunError(f"cannot read the predictions in {path}: {error}; delete the arm's folder to run it again") from error
+    counted = [name for name in metrics if name in NO_MEANS]
+    return join([average(examples), *([compute(counted, texts[0], texts[1])] if counted else [])])
+
+
+def _with_intervals(row: Row, scores: Scores, first: Scores | None) -> Row:
+    own = {name: found.rounded() for name, found in intervals(scores).items()}
+    apart = {name: found.rounded() for name, found in differences(scores, first).items()} if first else {}
+    return row.model_copy(update={"intervals": own, "differences": apart})
 
 
 def _make_row(

@@ -14,7 +14,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pareft.artefact import load
 from pareft.data.inputs import Format, open_inputs
 from pareft.errors import ModelError, RecipeError, RunError
-from pareft.evaluation.metrics.scores import Scores
 from pareft.evaluation.predictions import predict, read_partial, remove_partial, write_rows
 from pareft.evaluation.uncertainty import intervals
 from pareft.models.checkpoint import load_tokenizer, open_base
@@ -25,20 +24,12 @@ from pareft.pipeline import describe_protocol, evaluate_split, explain_failures,
 from pareft.progress import SILENT, Progress
 from pareft.recipe import DataSettings, EvaluateSettings, Recipe
 from pareft.recipe_file import change_recipe, read_recipe
-from pareft.records import Protocol, Record, write_atomic
+from pareft.records import Protocol, Record, ScoreRecord, write_atomic
 from pareft.run_folder import RECIPE, is_run
 from pareft.runtime import choose_device, find_processes
 from pareft.tuning.adapters import merge
 
 SCORES = "scores.json"
-
-
-class ScoreRecord(Record):
-    """A corpus score and its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class EvaluationRecord(Record):
@@ -109,18 +100,13 @@ def evaluate(
         run=str(folder),
         split=split,
         protocol=describe_protocol(prepared),
-        scores=_describe(scored),
+        scores={name: found.rounded() for name, found in intervals(scored).items()},
         examples=len(scored.examples),
         seconds=round(time.perf_counter() - started, 2),
     )
     if find_processes().rank == 0:
         write_atomic(target / SCORES, record.to_json())
     return record
-
-
-def _describe(scored: Scores) -> dict[str, ScoreRecord]:
-    found = intervals(scored).items()
-    return {name: ScoreRecord(value=round(one.value, 4), low=round(one.low, 4), high=round(one.high, 4)) for name, one in found}
 
 
 def generate(

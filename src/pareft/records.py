@@ -86,6 +86,23 @@ class RunRecord(Record):
     history: list[dict[str, float]]
 
 
+class ScoreRecord(Record):
+    """A corpus score, or a difference of two, and its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether a difference is distinguishable from none."""
+        return self.low > 0 or self.high < 0
+
+    def rounded(self) -> "ScoreRecord":
+        """As records hold it: to four digits after the point."""
+        return ScoreRecord(value=round(self.value, 4), low=round(self.low, 4), high=round(self.high, 4))
+
+
 class ArmEfficiency(Record):
     """One arm's training step: the median and the single times, and the peak memory of its own process."""
 

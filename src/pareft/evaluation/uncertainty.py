@@ -1,39 +1,25 @@
 """How sure a score is: bootstrap intervals of corpus scores, and of the difference of two runs on the same examples."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pareft.errors import DataError
 from pareft.evaluation.metrics.scores import Scores
+from pareft.records import ScoreRecord
 
 RESAMPLES, LEVEL, SEED = 1000, 95.0, 42
 Counts = np.ndarray[Any, np.dtype[np.uint16]]
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A score, or a difference of scores, and the interval that holds it."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether a difference is distinguishable from none."""
-        return self.low > 0 or self.high < 0
-
-
-def intervals(scores: Scores, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, Interval]:
+def intervals(scores: Scores, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, ScoreRecord]:
     """The percentile bootstrap of every corpus score (Efron 1979): examples are drawn with replacement, `resamples` times."""
     draws = _draw(len(scores.examples), resamples, seed)
     return {name: _interval(totals.score(), [totals.score(weights) for weights in draws]) for name, totals in scores.totals.items()}
 
 
-def differences(one: Scores, other: Scores, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, Interval]:
+def differences(one: Scores, other: Scores, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, ScoreRecord]:
     """The paired bootstrap (Koehn 2004) of `one` minus `other`, for every corpus score that both have: the same examples are drawn
     for both.
 
@@ -64,6 +50,6 @@ def _draw(examples: int, resamples: int, seed: int) -> list[Counts]:
     return [counts.astype(np.uint16) for counts in drawn]
 
 
-def _interval(value: float, drawn: Sequence[float]) -> Interval:
+def _interval(value: float, drawn: Sequence[float]) -> ScoreRecord:
     low, high = np.percentile(drawn, [50 - LEVEL / 2, 50 + LEVEL / 2]) if drawn else (value, value)
-    return Interval(value, float(low), float(high))
+    return ScoreRecord(value=value, low=float(low), high=float(high))

@@ -29,7 +29,7 @@ def format_row(row: Row) -> list[str]:
         _number(100 * row.layers_dropped_ratio, 0),
         _number(row.memory_percent, 0),
         *(_number(row.scores.get(name), 2) for name in ("rouge1", "rouge2", "rougeL")),
-        _number(row.quality_kept_percent, 1),
+        _number(row.quality_kept_percent, 1) + (" ≈" if row.indistinguishable else ""),
     ]
 
 
@@ -43,7 +43,21 @@ def write_markdown(comparison: Comparison) -> str:
     lines = [" | ".join(COLUMNS), " | ".join(["---"] + ["---:"] * (len(COLUMNS) - 1)), *(" | ".join(row) for row in cells)]
     table = "\n".join(f"| {line} |" for line in lines)
     notes = "\n".join(f"- {note}" for note in explain(comparison))
-    return f"# {comparison.title}\n\n{table}\n\n{notes}\n"
+    return f"# {comparison.title}\n\n{table}\n\n{notes}\n{_write_intervals(comparison)}"
+
+
+def _write_intervals(comparison: Comparison) -> str:
+    """A table of every score with its interval, and of its difference from the first arm's with its own; empty without them."""
+    if not any(row.intervals for row in comparison.rows):
+        return ""
+    lines = ["| Arm | Metric | Score | 95 % | Less the first arm's | 95 % |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    for row in comparison.rows:
+        for name, score in row.intervals.items():
+            apart = row.differences.get(name)
+            less = ["–", "–"] if apart is None else [f"{apart.value:+.2f}", f"{apart.low:+.2f} to {apart.high:+.2f}"]
+            cells = [row.arm, name, f"{score.value:.2f}", f"{score.low:.2f} to {score.high:.2f}", *less]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n" + "\n".join(lines) + "\n"
 
 
 def write_csv(comparison: Comparison) -> str:
@@ -52,7 +66,7 @@ def write_csv(comparison: Comparison) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in comparison.rows:
-        writer.writerow([cell.replace(",", "").replace("–", "") for cell in format_row(row)])
+        writer.writerow([cell.replace(",", "").replace("–", "").replace(" ≈", "") for cell in format_row(row)])
     return file.getvalue()
 
 
@@ -64,6 +78,8 @@ def explain(comparison: Comparison) -> list[str]:
         f"Base {comparison.base}; examples: {sizes}. ROUGE F1 in percent on the test split.",
         f"{reference} = 100 %; quality kept is the mean of what R-1, R-2 and R-L keep of it.",
     ]
+    if any(row.intervals for row in comparison.rows):
+        notes.append(f"≈: nothing tells its R-1, R-2 and R-L from {reference}'s (paired bootstrap, 95 %).")
     if comparison.efficiency:
         notes.append(f"Speed and memory: {comparison.efficiency.method}.")
     return notes
