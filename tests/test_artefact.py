@@ -295,7 +295,7 @@ def test_the_verbs(runs, tmp_path, monkeypatch, capsys):
     assert "gemma3_text" in out
 
 
-def test_what_is_no_model_says_what_it_is(runs, tmp_path):
+def test_what_is_no_model_says_what_it_is(runs, tmp_path, monkeypatch, capsys):
     with pytest.raises(ModelError, match=r"is an adapter: load its base through its plan, then pareft.attach"):
         pareft.load(runs / "lora" / "adapter")
     with pytest.raises(ModelError, match=r"holds runs and is none itself; load one of full, lora, narrow"):
@@ -304,6 +304,9 @@ def test_what_is_no_model_says_what_it_is(runs, tmp_path):
     shutil.copy(runs / "lora" / "recipe.yaml", tmp_path / "begun")
     with pytest.raises(ModelError, match="is a run that is not finished"):
         pareft.load(tmp_path / "begun")
+    for place, message in ((runs / "lora", "is a run, and no base; its own plan is"), (runs / "lora" / "adapter", "is an adapter")):
+        code, _, err = call(monkeypatch, capsys, "plan", place)
+        assert (code, message in err) == (2, True)
     with pytest.raises(PlanError, match="not dict"):
         pareft.load(runs / "bases" / "bart", {"layers": []})
     pareft.export(runs / "lora", tmp_path / "merged")

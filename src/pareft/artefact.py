@@ -79,6 +79,8 @@ def check_base(folder: Path) -> None:
         return
     if (folder / CONFIG).is_file():
         raise ModelError(f"{folder} is an adapter: load its base through its plan, then pareft.attach(model, '{folder}')")
+    if is_run(folder):
+        raise ModelError(f"{folder} is a run, and no base; its own plan is {folder / PLAN_FILE}")
     if (folder / RECIPE).is_file():
         raise ModelError(f"{folder} is a run that is not finished; the command that started it goes on where it stopped")
     if runs := sorted(path.parent.name for path in folder.glob(f"*/{RECIPE}")):
