@@ -68,7 +68,8 @@ def make_model(large: bool, folder: Path) -> tuple[PeftModel, AutoTokenizer]:
 
 
 def predict_stock(model: Any, tokenizer: Any, sources: list[str], settings: EvaluateSettings, folder: str) -> list[str]:
-    encoded = Dataset.from_list([tokenizer(text, truncation=True, max_length=1024) for text in sources])
+    rows = [tokenizer(text, truncation=True, max_length=1024) for text in sources]
+    encoded = Dataset.from_list([dict(row) | {"labels": row["input_ids"][:24]} for row in rows])  # it wants references
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(folder), per_device_eval_batch_size=settings.batch_size, predict_with_generate=True, report_to="none",
         generation_num_beams=settings.num_beams, generation_max_length=settings.max_new_tokens + 1, disable_tqdm=True,

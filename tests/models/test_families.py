@@ -257,7 +257,9 @@ def test_positions_that_are_learned_must_be_stored(folder):
     place = shutil.copytree(folder, folder.parent / f"{folder.name}-lost")
     kept = {name: tensor for name, tensor in state.items() if "decoder.embed_positions" not in name}
     save_file(kept, place / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ModelError, match=r"lacks 1 tensors of a WhisperForConditionalGeneration, model.decoder.embed_positions.weight"):
+    with pytest.raises(
+        ModelError, match=r"lacks 1 tensors of a WhisperForConditionalGeneration, model.decoder.embed_positions.weight"
+    ):
         pareft.load(place)
 
 
