@@ -17,7 +17,7 @@ from pareft.recipe_file import read_recipe
 from pareft.records import RunRecord
 from pareft.tuning import training
 
-TIMINGS = {"train_seconds", "evaluate_seconds", "history"}
+TIMINGS = {"train_seconds", "train_evaluation_seconds", "evaluate_seconds", "history"}
 
 
 def without_timings(record):
@@ -73,6 +73,45 @@ def test_the_last_step_is_evaluated(recipe, tmp_path):
     train = recipe.train.model_copy(update={"max_steps": 5, "evaluate_every": 0.75})  # every 3 steps
     record = pareft.run(recipe.model_copy(update={"train": train}), out=tmp_path / "run")
     assert [entry["step"] for entry in record.history if "eval_rouge1" in entry] == [3, 5]
+
+
+def test_evaluation_in_training_is_of_a_part_by_any_metric_and_its_cost_is_told(recipe, tmp_path, monkeypatch):
+    seen, plain = [], pipeline.generate
+
+    def count(model, tokenizer, sources, settings, **more):
+        seen.append((len(sources), settings.num_beams))
+        return plain(model, tokenizer, sources, settings, **more)
+
+    monkeypatch.setattr(pipeline, "generate", count)
+    for asked, expected in ((0.4, 1), (2, 2), (None, 2)):
+        seen.clear()
+        train = recipe.train.model_copy(update={"max_steps": 4, "evaluate_examples": asked, "best_metric": "bleu"})
+        record = pareft.run(recipe.model_copy(update={"train": train}), out=tmp_path / str(asked))
+        evaluations = [entry for entry in record.history if "eval_bleu" in entry]
+        assert seen == [(expected, 1)] * len(evaluations)
+        assert all("eval_rouge1" in entry for entry in evaluations)
+        best = max(evaluations, key=lambda entry: (entry["eval_bleu"], -entry["step"]))
+        assert record.best_step == best["step"]
+        assert record.train_evaluation_seconds == pytest.approx(sum(e["eval_seconds"] for e in evaluations), abs=0.01)
+        assert 0 < record.train_evaluation_seconds < record.train_seconds
+        assert record.evaluations_left_out == 0
+
+
+def test_evaluations_that_take_more_than_their_share_are_left_out(recipe, tmp_path, monkeypatch):
+    import time
+
+    plain = pipeline.score_validation
+
+    def slow(*arguments):
+        time.sleep(1.0)
+        return plain(*arguments)
+
+    monkeypatch.setattr(pipeline, "score_validation", slow)
+    train = recipe.train.model_copy(update={"max_steps": 12, "evaluate_every": 0.25, "evaluate_share": 0.05})
+    record = pareft.run(recipe.model_copy(update={"train": train}), out=tmp_path / "run")
+    steps = [entry["step"] for entry in record.history if "eval_rouge1" in entry]
+    assert steps == [1, 12]
+    assert record.evaluations_left_out == 10
 
 
 def test_training_learns(recipe, tmp_path):

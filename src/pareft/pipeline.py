@@ -6,6 +6,7 @@ and last of all `record.json`, by which a run counts as finished.
 
 import hashlib
 import json
+import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +25,9 @@ from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
 from pareft.errors import ModelError, RunError
-from pareft.evaluation.metrics import check_metrics, compute
-from pareft.evaluation.metrics.rouge import SENTENCE_SPLITTING, rouge
+from pareft.evaluation.generation import generate
+from pareft.evaluation.metrics import METRIC_OF, check_metrics, compute
+from pareft.evaluation.metrics.rouge import SENTENCE_SPLITTING
 from pareft.evaluation.metrics.scores import Scores
 from pareft.evaluation.predictions import predict, read_partial, remove_partial, write_rows
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
@@ -139,7 +141,7 @@ def prepare(recipe: Recipe) -> Prepared:
         "data.max_target_tokens": recipe.data.max_target_tokens,
         "evaluate.max_new_tokens": recipe.evaluate.max_new_tokens,
     }
-    check_metrics(recipe.evaluate)
+    check_metrics({*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]}, recipe.evaluate)
     check_lengths(lengths, getattr(base.config, "max_position_embeddings", None))
     return Prepared(recipe, base, decided, load_tokenizer(base), read_splits(recipe.data, seed=recipe.seed), precision)
 
@@ -209,6 +211,8 @@ def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Pro
         versions=list_versions(),
         hardware=describe_hardware(),
         train_seconds=trained.seconds,
+        train_evaluation_seconds=trained.evaluation_seconds,
+        evaluations_left_out=trained.evaluations_left_out,
         evaluate_seconds=round(time.perf_counter() - started, 2),
         steps=trained.steps,
         best_step=trained.best_step,
@@ -235,9 +239,30 @@ def _train(
         seed=recipe.seed,
         folder=folder / "checkpoints",
     )
-    validation = encode_split(prepared, "validation", limit=recipe.train.evaluate_examples)
-    task = Task(examples, validation, prepared.tokenizer, score=lambda texts, references: rouge(texts, references).corpus)
-    return train(model, task, arguments, recipe.evaluate, patience=recipe.train.patience, on_progress=progress.advance)
+    task = Task(examples, prepared.tokenizer, evaluate=lambda trained: score_validation(prepared, trained))
+    return train(
+        model,
+        task,
+        arguments,
+        recipe.evaluate,
+        patience=recipe.train.patience,
+        share=recipe.train.evaluate_share,
+        on_progress=progress.advance,
+    )
+
+
+def score_validation(prepared: Prepared, model: PreTrainedModel | PeftModel) -> dict[str, float]:
+    """How a model that is being trained stands: greedy, on the first validation examples or a fraction of them, by ROUGE and what
+    the best checkpoint is chosen by.
+    """
+    recipe, frame, asked = prepared.recipe, prepared.splits["validation"], prepared.recipe.train.evaluate_examples
+    frame = frame.head(math.ceil(asked * frame.height) if isinstance(asked, float) else asked or frame.height)
+    settings = recipe.evaluate.model_copy(update={"num_beams": 1})
+    sources = [recipe.data.prefix + text for text in frame["source"]]
+    written = dict(generate(model, prepared.tokenizer, sources, settings, max_source_tokens=recipe.data.max_source_tokens))
+    texts = [written[index] for index in range(frame.height)]
+    names = dict.fromkeys(["rouge", METRIC_OF[recipe.train.best_metric]])
+    return compute(list(names), texts, frame["target"].to_list(), frame["source"].to_list(), recipe.evaluate).corpus
 
 
 def evaluate_split(

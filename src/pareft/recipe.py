@@ -82,8 +82,12 @@ class LoraSettings(Settings):
     bias: Literal["none", "wrapped"] = "wrapped"
 
 
+RougeName = Literal["rouge1", "rouge2", "rougeL", "rougeLsum"]
+BestMetric = RougeName | Literal["bleu", "bertscore_f1", "summac_zs", "accuracy", "macro_f1", "matthews", "pearson", "spearman"]
+
+
 class TrainSettings(Settings):
-    """AdamW, linear warm-up and decay, greedy evaluation every `evaluate_every` epochs, best checkpoint by ROUGE-1, early
+    """AdamW, linear warm-up and decay, greedy evaluation every `evaluate_every` epochs, best checkpoint by `best_metric`, early
     stopping.
     """
 
@@ -96,7 +100,9 @@ class TrainSettings(Settings):
     weight_decay: NonNegativeFloat = 0.01
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     evaluate_every: PositiveFloat = 0.3
-    evaluate_examples: PositiveInt | None = None
+    evaluate_examples: PositiveInt | Annotated[float, Field(gt=0, lt=1)] | None = None
+    evaluate_share: Annotated[float, Field(gt=0, le=1)] | None = None
+    best_metric: BestMetric = "rouge1"
     patience: PositiveInt = 20
 
 

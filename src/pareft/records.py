@@ -79,6 +79,8 @@ class RunRecord(Record):
     versions: dict[str, str]
     hardware: dict[str, Any]
     train_seconds: float
+    train_evaluation_seconds: float = 0.0
+    evaluations_left_out: int = 0
     evaluate_seconds: float
     steps: int
     best_step: int | None

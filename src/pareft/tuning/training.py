@@ -3,20 +3,18 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 from peft import PeftModel
 from transformers import (
     DataCollatorForSeq2Seq,
     EarlyStoppingCallback,
-    EvalPrediction,
     PrinterCallback,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
@@ -31,43 +29,53 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from pareft.recipe import EvaluateSettings, TrainSettings
 from pareft.runtime import Precision, autocast
 
-Score = Callable[[Sequence[str], Sequence[str]], dict[str, float]]
+Evaluate = Callable[[Any], dict[str, float]]
 OnProgress = Callable[[int, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is learnt: encoded examples, the validation examples of in-training evaluation, and how their predictions are scored.
+    """What is learnt: encoded examples, and how the model stands on the validation examples.
 
-    `score` turns predictions and references into metrics, among them `rouge1`, by which the best checkpoint is chosen.
+    `evaluate` gets the model as it is, writes for the validation examples and returns their scores, among them the one by which the
+    best checkpoint is chosen; the larger, the better.
     """
 
     examples: Dataset
-    validation: Dataset
     tokenizer: PreTrainedTokenizerBase
-    score: Score
+    evaluate: Evaluate
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training did: steps taken, the best checkpoint's step, wall time with evaluations, and everything that was logged."""
+    """What training did: steps taken, the best checkpoint's step, wall time with evaluations, that of the evaluations alone, how
+    many were left out for their cost, and everything that was logged.
+    """
 
     steps: int
     best_step: int | None
     seconds: float
+    evaluation_seconds: float
+    evaluations_left_out: int
     history: list[dict[str, float]]
 
 
 class _Report(TrainerCallback):
-    """Pass step, total steps and what is logged on to the caller; have the last step evaluated, wherever it falls."""
+    """Pass step, total steps and what is logged on to the caller; have the last step evaluated, wherever it falls, and others left
+    out while evaluations have taken more than their share of the time.
+    """
 
-    def __init__(self, on_progress: OnProgress) -> None:
-        self.on_progress = on_progress
+    def __init__(self, on_progress: OnProgress, share: float | None) -> None:
+        self.on_progress, self.share = on_progress, share
+        self.started, self.evaluating, self.left_out = time.perf_counter(), 0.0, 0
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         self.on_progress(state.global_step, state.max_steps, {})
         if state.global_step >= state.max_steps:
             control.should_evaluate = True
+        elif control.should_evaluate and self.share and self.evaluating > self.share * (time.perf_counter() - self.started):
+            control.should_evaluate = False
+            self.left_out += 1
 
     def on_log(
         self,
@@ -80,13 +88,30 @@ class _Report(TrainerCallback):
         self.on_progress(state.global_step, state.max_steps, logs or {})
 
 
-class _AutocastGeneration(Seq2SeqTrainer):
-    """Generates in the precision it trains in: the trainer's own autocast covers `forward` and not `generate`."""
+class _Trainer(Seq2SeqTrainer):
+    """Evaluates by the task's own function, in the precision it trains in: the trainer's loop takes examples as they come, whatever
+    their lengths, and its autocast covers `forward` and not `generate`.
+    """
 
-    def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
-        precision: Precision = "bf16" if self.args.bf16 else "fp16" if self.args.fp16 else "fp32"
-        with autocast(precision):
-            return super().prediction_step(*args, **kwargs)
+    control: TrainerControl
+
+    def __init__(self, *, evaluate: Evaluate, report: _Report, **settings: Any) -> None:
+        super().__init__(callbacks=[EarlyStoppingCallback(settings.pop("patience")), report], **settings)
+        self._evaluate_task, self._report = evaluate, report
+
+    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+        """The scores of the validation examples, logged."""
+        started, precision = time.perf_counter(), "bf16" if self.args.bf16 else "fp16" if self.args.fp16 else "fp32"
+        with autocast(precision):  # type: ignore[arg-type]
+            scores = self._evaluate_task(self.model)
+        seconds = time.perf_counter() - started
+        self._report.evaluating += seconds
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()} | {
+            f"{metric_key_prefix}_seconds": seconds
+        }
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
 
 
 def train(
@@ -96,32 +121,38 @@ def train(
     evaluation: EvaluateSettings,
     *,
     patience: int,
+    share: float | None = None,
     on_progress: OnProgress,
 ) -> TrainingResult:
     """Train in place, from the last checkpoint in the output folder if there is one; the model ends with the best one's weights.
 
-    `arguments` are those of `make_arguments`; training ends early after `patience` evaluations without a better ROUGE-1.
+    `arguments` are those of `make_arguments`; training ends early after `patience` evaluations without a better score. While they
+    have taken more than `share` of the time, evaluations are left out, but for the last.
     """
-    started = time.perf_counter()
+    started, report = time.perf_counter(), _Report(on_progress, share)
     with _lent(model, evaluation):
-        trainer = _AutocastGeneration(
+        trainer = _Trainer(
+            evaluate=task.evaluate,
+            report=report,
+            patience=patience,
             model=model,
             args=arguments,
             train_dataset=task.examples,
-            eval_dataset=task.validation,
+            eval_dataset=task.examples,  # it wants one; `evaluate` has its own
             processing_class=task.tokenizer,
             data_collator=DataCollatorForSeq2Seq(task.tokenizer, model, pad_to_multiple_of=8),
-            compute_metrics=_score_tokens(task.tokenizer, task.score),
-            callbacks=[EarlyStoppingCallback(patience), _Report(on_progress)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))
     best = trainer.state.best_model_checkpoint
+    history = [{key: round(float(value), 6) for key, value in entry.items()} for entry in trainer.state.log_history]
     return TrainingResult(
         steps=trainer.state.global_step,
         best_step=int(best.rsplit("-", 1)[1]) if best else None,
         seconds=round(time.perf_counter() - started, 2),
-        history=[{key: round(float(value), 6) for key, value in entry.items()} for entry in trainer.state.log_history],
+        evaluation_seconds=round(sum(entry.get("eval_seconds", 0.0) for entry in history), 2),
+        evaluations_left_out=report.left_out,
+        history=history,
     )
 
 
@@ -163,8 +194,8 @@ def make_arguments(
         logging_steps=max(1, min(every, 50)),
         load_best_model_at_end=True,
         restore_callback_states_from_checkpoint=True,
-        metric_for_best_model="rouge1",
-        predict_with_generate=True,
+        metric_for_best_model=settings.best_metric,
+        greater_is_better=True,
         disable_tqdm=True,
         report_to="none",
     )
@@ -202,16 +233,3 @@ def _lent(model: PreTrainedModel, evaluation: EvaluateSettings) -> Iterator[None
         for holder in held:
             holder.generation_config = own
         model.config.use_cache = use_cache
-
-
-def _score_tokens(tokenizer: PreTrainedTokenizerBase, score: Score) -> Callable[[EvalPrediction], dict[str, float]]:
-    """Decode predictions and labels (-100 is padding, which no tokenizer decodes) and score them."""
-
-    def decode(ids: np.ndarray) -> list[str]:
-        padded = np.where(ids < 0, tokenizer.pad_token_id, ids)
-        return [text.strip() for text in tokenizer.batch_decode(padded, skip_special_tokens=True)]
-
-    def compute(prediction: EvalPrediction) -> dict[str, float]:
-        return score(decode(np.asarray(prediction.predictions)), decode(np.asarray(prediction.label_ids)))
-
-    return compute

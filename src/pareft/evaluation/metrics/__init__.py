@@ -1,6 +1,6 @@
 """Metrics: functions of predictions, references and sources, with values for every example and for all of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from pareft.errors import DataError
 from pareft.evaluation.metrics.bertscore import bertscore
@@ -37,10 +37,20 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def check_metrics(settings: EvaluateSettings) -> None:
+METRIC_OF: dict[str, str] = {  # by what a checkpoint can be chosen, and the metric that computes it
+    **dict.fromkeys(("rouge1", "rouge2", "rougeL", "rougeLsum"), "rouge"),
+    "bleu": "bleu",
+    "bertscore_f1": "bertscore",
+    "summac_zs": "summac",
+    **dict.fromkeys(("accuracy", "macro_f1", "matthews"), "classification"),
+    **dict.fromkeys(("pearson", "spearman"), "regression"),
+}
+
+
+def check_metrics(names: Collection[str], settings: EvaluateSettings) -> None:
     """Raise `DataError` if a metric lacks the model it needs: before anything is written, and not after hours."""
     for name, model in (("bertscore", settings.bertscore.model), ("summac", settings.summac.model)):
-        if name in settings.metrics and model is None:
+        if name in names and model is None:
             raise DataError(f"{name} needs a model: give evaluate.{name}.model, a name on the Hub or a folder")
 
 
