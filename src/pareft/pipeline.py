@@ -54,7 +54,8 @@ from pareft.runtime import (
     list_versions,
     seed_everything,
 )
-from pareft.tuning.adapters import attach, find_targets, merge
+from pareft.tuning.adapters import attach, merge
+from pareft.tuning.targets import find_targets
 from pareft.tuning.training import Task, TrainingResult, make_arguments, train
 
 DISK_FULL = ("No space left", "os error 28", "inline_container", "PytorchStreamWriter")  # as safetensors and torch.save say it
@@ -294,6 +295,7 @@ def evaluate_split(
     )
     processes.wait()
     texts, references = list(read_partial(predictions, key, processes)), frame["target"].to_list()
+    processes.wait()  # nobody reads them any more
     scored = compute(recipe.evaluate.metrics, texts, references, frame["source"].to_list(), recipe.evaluate)
     if processes.rank == 0:
         write_rows(predictions, make_rows(frame, texts, scored))

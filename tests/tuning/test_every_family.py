@@ -9,7 +9,8 @@ import pareft
 from pareft.errors import AdapterError
 from pareft.models.surgery import cut
 from pareft.recipe import LoraSettings
-from pareft.tuning.adapters import find_targets, merge
+from pareft.tuning.adapters import merge
+from pareft.tuning.targets import find_targets
 
 SETTINGS = LoraSettings(rank=2, alpha=4, dropout=0.0)
 NO_QV = ("modernbert", "gpt2", "gpt_neox", "phi3")

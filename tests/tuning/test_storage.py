@@ -370,7 +370,7 @@ def test_patterns_of_alpha_and_rank_move_with_the_layers(folder, plan, tmp_path)
     stock = type(pareft.load(folder)).from_pretrained(folder)
     family = find_family(stock.config)
     settings = LoraSettings(target="ffn", rank=2)
-    from pareft.tuning.adapters import find_targets
+    from pareft.tuning.targets import find_targets
 
     pattern = r".*(layers|block)\.[13]\..*"
     config = LoraConfig(
@@ -408,7 +408,7 @@ def test_modules_to_save_that_are_no_head_attach_again(folder, plan, tmp_path):
 
 
 def find_ffn(model):
-    from pareft.tuning.adapters import find_targets
+    from pareft.tuning.targets import find_targets
 
     return find_targets(model, LoraSettings(target="ffn"))
 

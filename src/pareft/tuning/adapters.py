@@ -1,7 +1,6 @@
 """LoRA through peft: a stock `PeftModel` on a pruned model, new or stored; several on one base."""
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
@@ -18,8 +16,8 @@ from pareft.models.identity import forget_fingerprint, is_changed, read_fingerpr
 from pareft.models.surgery import known_plan
 from pareft.recipe import LoraSettings
 from pareft.tuning.storage import StoredAdapter, list_parameters, make_mixable, read_adapter
+from pareft.tuning.targets import find_fresh, find_targets
 
-_PEFTS_HEADS = ("classifier", "score")
 _TASKS = {"AutoModelForSeq2SeqLM": "SEQ_2_SEQ_LM", "AutoModelForCausalLM": "CAUSAL_LM"}
 _HEADS = {"ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS", "ForQuestionAnswering": "QUESTION_ANS"}
 
@@ -179,89 +177,6 @@ def _check_head(model: PreTrainedModel | PeftModel, stored: StoredAdapter) -> No
             f"{stored.folder} holds a head for {there} ({', '.join(heads)}); this model is a "
             f"{type(model).__name__}. Load the base with the head it was trained with: pareft.load(..., head=...)."
         )
-
-
-def find_fresh(model: PreTrainedModel) -> list[str]:
-    """The modules that started fresh when the model was loaded with another head, the outermost ones that are fresh as a whole.
-
-    Raises:
-        AdapterError: a fresh parameter whose module is not: peft could neither train nor store it.
-    """
-    fresh = set(getattr(model, "pareft_fresh", ()))
-    whole = [
-        name
-        for name, module in model.named_modules()
-        if name and (own := {f"{name}.{key}" for key, _ in module.named_parameters()}) and own <= fresh
-    ]
-    outermost = [name for name in whole if name.rpartition(".")[0] not in whole]
-    chosen = [name for top in outermost for name in _split(top, whole, model)]
-    for name in sorted(fresh):
-        loose = not any(name.startswith(f"{module}.") for module in outermost)
-        if loose and torch.count_nonzero(model.get_parameter(name)):
-            raise AdapterError(f"{name} starts fresh and its module does not, so it can be neither trained nor stored beside LoRA")
-    return chosen
-
-
-def _split(top: str, whole: Sequence[str], model: PreTrainedModel) -> list[str]:
-    """The modules inside a fresh one that own its parameters, which peft can mix in a batch; heads it knows are taken whole."""
-    if top.rpartition(".")[2] in _PEFTS_HEADS:
-        return [top]
-    inside = [name for name in whole if name == top or name.startswith(f"{top}.")]
-    return [name for name in inside if any(True for _ in model.get_submodule(name).parameters(recurse=False))]
-
-
-def find_targets(model: PreTrainedModel, settings: LoraSettings) -> list[str]:
-    """The names of the linear layers that `target` stands for in this model, which may be on `meta`: last names where these select
-    just them, else full names.
-
-    Raises:
-        AdapterError: no module is called what `target` says.
-    """
-    linear = _find_linear(model)
-    short = sorted({name.rpartition(".")[2] for name in linear})
-    if isinstance(settings.target, str):
-        return _find_by_role(model, linear, settings.target)
-    output = model.get_output_embeddings()
-    tied = output is not None and output.weight is model.get_input_embeddings().weight
-    head = next((name for name, module in model.named_modules() if tied and module is output), None)
-    if head in settings.target:
-        raise AdapterError(f"adapt.target: {head} shares its weight with the embeddings and cannot be merged; leave it out")
-    for target in settings.target:
-        if not any(name == target or name.endswith(f".{target}") for name in linear):
-            raise AdapterError(f"adapt.target: the base has no linear layer {target!r}; it has {', '.join(short)}")
-    return settings.target
-
-
-def _find_linear(model: PreTrainedModel) -> set[str]:
-    """The names of a model's linear layers, whether adapters wrap them already or not."""
-    names = set()
-    for name, module in model.named_modules():
-        inside = any(part.startswith("lora_") or part == "modules_to_save" for part in name.split("."))
-        if isinstance(module, torch.nn.Linear | Conv1D) and not inside:
-            names.add(name.removesuffix(".base_layer").removesuffix(".original_module"))
-    return names
-
-
-def _find_by_role(model: PreTrainedModel, linear: set[str], role: str) -> list[str]:
-    family = find_family(model.config)
-    wanted = family.targets(role)
-    if not wanted:
-        raise AdapterError(
-            f"adapt.target: {role} cannot be told apart in a {family.model_type}, whose query, key and value are one projection; "
-            "use attention"
-        )
-    found = set()
-    for name in linear:
-        place = family.locate(name)
-        if place and any(_means(target, place.tail) for target in wanted):
-            found.add(name)
-    last = {name.rpartition(".")[2] for name in found}
-    return sorted(last if found == {name for name in linear if name.rpartition(".")[2] in last} else found)
-
-
-def _means(target: str, tail: str) -> bool:
-    """Whether a family's target is this path below the layer: the whole of it, or, without a dot, its last name."""
-    return target == tail or ("." not in target and tail.endswith(f".{target}"))
 
 
 def _find_task(model: PreTrainedModel) -> str | None:
