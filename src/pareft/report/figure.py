@@ -25,7 +25,8 @@ def draw_png(comparison: Comparison) -> bytes:
     _draw_bars(panels["memory"], rows, [row.memory_percent for row in rows], "Training memory %\n(lower is better)")
     _draw_bars(panels["trained"], rows, [row.trainable_percent for row in rows], "Trained parameters\nin % of the model's")
     _draw_table(panels["table"], comparison)
-    figure.supxlabel("\n".join(explain(comparison)[:2]), fontsize=8, color="#555555")
+    notes = [note for note in explain(comparison) if not note.startswith("Speed and memory")]  # that one is too long for a picture
+    figure.supxlabel("\n".join(notes), fontsize=8, color="#555555")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
