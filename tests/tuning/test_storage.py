@@ -462,6 +462,46 @@ def test_other_kinds_of_adapters_are_refused_in_plain_words(folder, plan, tmp_pa
         pareft.attach(torch.nn.Linear(2, 2), LoraSettings())
 
 
+def test_an_adapter_of_the_embeddings_moves_too(tmp_path):
+    make_model("llama").save_pretrained(tmp_path / "base")
+    plan = pareft.plan(tmp_path / "base", layers={"decoder": [1, 3]})
+    model = pareft.load(tmp_path / "base", plan)
+    wrapped = get_peft_model(model, LoraConfig(r=2, target_modules=["down_proj", "embed_tokens"]))
+    with torch.no_grad():
+        for parameter in wrapped.parameters():
+            parameter.add_(0.2 * parameter.requires_grad)
+    pareft.save(wrapped.eval(), tmp_path / "adapter")
+    pareft.remap(tmp_path / "adapter", tmp_path / "there")
+    pareft.remap(tmp_path / "there", tmp_path / "back", to=plan)
+    inputs = make_inputs(model)
+    again = pareft.attach(pareft.load(tmp_path / "base", plan), tmp_path / "back")
+    torch.testing.assert_close(logits(again, inputs), logits(wrapped, inputs), rtol=0, atol=1e-5)
+
+
+def test_dora_with_trained_biases_is_attached_or_refused_in_plain_words(tmp_path):
+    make_model("bart").save_pretrained(tmp_path / "base")
+    plan = pareft.plan(tmp_path / "base")
+    config = LoraConfig(r=2, target_modules=["fc1"], use_dora=True, bias="lora_only")
+    pareft.save(get_peft_model(pareft.load(tmp_path / "base", plan), config), tmp_path / "dora")
+    with pytest.raises(AdapterError, match="does not fit this Bart"):
+        pareft.attach(pareft.load(tmp_path / "base", plan), tmp_path / "dora")
+
+
+def test_heads_with_a_pooler_can_be_mixed_in_a_batch(tmp_path):
+    make_model("bert").base_model.save_pretrained(tmp_path / "base")
+    plan, head = pareft.plan(tmp_path / "base"), "AutoModelForSequenceClassification"
+    model = pareft.load(tmp_path / "base", plan, head=head)
+    inputs = make_inputs(model)
+    alone = {}
+    for seed, name in enumerate(("one", "two")):
+        alone[name] = logits(train(tmp_path / "base", plan, tmp_path / name, seed=seed, head=head, target="attention"), inputs)
+        model = pareft.attach(model, tmp_path / name, name=name)
+    with torch.no_grad():
+        mixed = model(**inputs, adapter_names=["one", "two"]).logits
+    for row, name in enumerate(alone):
+        torch.testing.assert_close(mixed[row], alone[name][row], rtol=1e-5, atol=2e-5)
+
+
 def test_an_adapter_on_another_class_of_its_base_is_one_line(tmp_path):
     make_model("bart").save_pretrained(tmp_path / "base")
     plan = pareft.plan(tmp_path / "base")
