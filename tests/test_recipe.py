@@ -112,6 +112,12 @@ def test_an_arms_plan_takes_the_place_of_its_layers(arm):
     assert select_arm(changed, "a").prune.model_dump() == {"layers": None, "plan": "p.json"}
 
 
+def test_one_stacks_layers_of_an_arm_leave_the_others():
+    values = MINIMAL | {"prune": {}, "arms": {"a": {"prune.layers": {"encoder": [0], "decoder": [1]}}}}
+    changed = resolve(override(values, {"arms.a.prune.layers.encoder": [2]}))
+    assert select_arm(changed, "a").prune.layers == {"encoder": [2], "decoder": [1]}
+
+
 def test_a_key_that_is_no_text_is_named(tmp_path):
     with pytest.raises(RecipeError, match=r"unknown key data\.1"):
         resolve(override(MINIMAL, {"data": {1: 2}}))

@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from pareft.errors import RecipeError
 
+EXCLUSIVE = {"layers": "plan", "plan": "layers"}  # lines of prune of which only one holds
 PARTS = ("data", "prune", "adapt", "train", "evaluate", "measure")
 ARM_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+ -]*"
 
@@ -140,6 +141,10 @@ class EvaluateSettings(Settings):
     batch_tokens: PositiveInt = 16_384
     untouched: bool = False
 
+    def how_to_write(self) -> dict[str, Any]:
+        """The settings that predictions depend on; the others are of what is done with them."""
+        return self.model_dump(exclude={"metrics", "bertscore", "summac", "untouched"})
+
 
 class MeasureSettings(Settings):
     """Speed and memory: `steps` timed training steps of every arm, interleaved, after `warmup_steps` that are not counted."""
@@ -228,7 +233,7 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
             changed[key] = override(changed[key], value)
         else:
             changed[key] = value
-    for one, other in (("plan", "layers"), ("layers", "plan")):
+    for one, other in EXCLUSIVE.items():
         prune = changed.get("prune")
         if isinstance(prune, Mapping) and f"prune.{one}" in named and f"prune.{other}" not in named and prune.get(one) is not None:
             changed["prune"] = {**prune, other: None}
@@ -241,8 +246,8 @@ def _as_line(line: str) -> str:
 
 
 def _as_choice(line: str) -> str:
-    """A line of which only one can hold: layers or a plan."""
-    return "prune.layers" if _as_line(line) in ("prune.layers", "prune.plan") else line
+    """A line, whichever of those that exclude each other it is."""
+    return "prune.layers" if _as_line(line) == "prune.plan" else _as_line(line)
 
 
 def _overlap(line: str, other: str) -> bool:
@@ -251,11 +256,12 @@ def _overlap(line: str, other: str) -> bool:
 
 def _without_other(arm: Mapping[str, Any], line: str) -> dict[str, Any]:
     """An arm without the line whose place this one takes."""
-    if _as_choice(line) == line and line != "prune.layers":
+    part, _, one = _as_line(line).partition(".")
+    if part != "prune" or one not in EXCLUSIVE:
         return dict(arm)
-    kept = {key: value for key, value in arm.items() if _as_choice(key) != "prune.layers"}
+    kept = {key: value for key, value in arm.items() if _as_line(key) != f"prune.{EXCLUSIVE[one]}"}
     if isinstance(kept.get("prune"), Mapping):
-        kept["prune"] = {key: value for key, value in kept["prune"].items() if key not in ("layers", "plan")}
+        kept["prune"] = {key: value for key, value in kept["prune"].items() if key != EXCLUSIVE[one]}
     return kept
 
 
