@@ -1,6 +1,6 @@
 """How fast predictions are written and scored, beside what one does with stock transformers; and what memory it takes.
 
-    python benchmarks/measure_evaluation.py [--bart-large] [--memory] [--out evaluation.json]
+    python benchmarks/measure_evaluation.py [--bart-large] [--memory 1000 10000] [--out evaluation.json]
 
 Sources are synthetic radiology findings, joined so that lengths are mixed: half of them one, a quarter three, a quarter seven.
 `Seq2SeqTrainer.predict` and `pareft.evaluation` write for the same sources with the same beams, lengths and batch size, in turn,
@@ -159,9 +159,9 @@ print(json.dumps({"peak": peak_memory_bytes() - before}))
 """
 
 
-def measure_memory() -> dict:
+def measure_memory(counts: list[int]) -> dict:
     peaks = {}
-    for count in (1_000, 10_000):
+    for count in counts:
         with tempfile.TemporaryDirectory() as place:
             command = [sys.executable, "-c", MEMORY, place, str(count), str(Path(__file__).parent)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rouge-pairs", type=int, default=10_000)
     parser.add_argument("--bart-large", action="store_true", help="BART-large's shape with random weights, too")
-    parser.add_argument("--memory", action="store_true", help="peak memory at 1,000 and 10,000 examples")
+    parser.add_argument("--memory", type=int, nargs="*", default=[], metavar="EXAMPLES", help="peak memory at so many examples")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     console = Console()
@@ -188,7 +188,7 @@ def main() -> None:
         result[name] = measure_speed(large, args)
         console.print(name, result[name])
     if args.memory:
-        result["memory"] = measure_memory()
+        result["memory"] = measure_memory(args.memory)
         console.print("peak bytes above the imports, by examples:", result["memory"])
     if args.out:
         args.out.write_text(json.dumps(result, indent=2) + "\n")

@@ -12,6 +12,8 @@ import pareft
 from pareft.errors import DataError, ModelError, PareftError, RecipeError, RunError
 from pareft.evaluation import predictions as module
 
+PLAIN = module.write_batch
+
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
@@ -71,19 +73,25 @@ class Killed(BaseException):
     pass
 
 
+def kill_after(monkeypatch, batches):
+    """Count the batches that are written, and die after so many; none: never."""
+    calls = []
+
+    def write(*arguments):
+        calls.append(1)
+        if batches is not None and len(calls) > batches:
+            raise Killed
+        return PLAIN(*arguments)
+
+    monkeypatch.setattr(module, "write_batch", write)
+    return calls
+
+
 @pytest.mark.parametrize("cut", [0, 7])
 def test_a_killed_evaluation_goes_on_and_ends_with_the_same_file(run, tmp_path, monkeypatch, cut):
     """Killed after some batches, and with the last line cut short."""
     pareft.evaluate(run, out=tmp_path / "whole")
-    plain, calls = module.write_batch, []
-
-    def dying(*arguments):
-        calls.append(1)
-        if len(calls) > 5:
-            raise Killed
-        return plain(*arguments)
-
-    monkeypatch.setattr(module, "write_batch", dying)
+    calls = kill_after(monkeypatch, 5)
     with pytest.raises(Killed):
         pareft.evaluate(run, out=tmp_path / "killed")
     (partial,) = (tmp_path / "killed").glob(".*.partial")
@@ -91,27 +99,17 @@ def test_a_killed_evaluation_goes_on_and_ends_with_the_same_file(run, tmp_path, 
         partial.write_bytes(partial.read_bytes()[:-cut])
     assert not (tmp_path / "killed" / "predictions.jsonl").exists()
     done = len(calls) - 1
-    calls.clear()
-    monkeypatch.setattr(module, "write_batch", lambda *arguments: calls.append(1) or plain(*arguments))
+    calls = kill_after(monkeypatch, None)
     pareft.evaluate(run, out=tmp_path / "killed")
     assert len(calls) == 15 - done + bool(cut)
     assert (tmp_path / "killed" / "predictions.jsonl").read_bytes() == (tmp_path / "whole" / "predictions.jsonl").read_bytes()
 
 
 def test_what_was_begun_under_other_settings_is_begun_again(run, tmp_path, monkeypatch):
-    plain, calls = module.write_batch, []
-
-    def dying(*arguments):
-        calls.append(1)
-        if len(calls) > 3:
-            raise Killed
-        return plain(*arguments)
-
-    monkeypatch.setattr(module, "write_batch", dying)
+    kill_after(monkeypatch, 3)
     with pytest.raises(Killed):
         pareft.evaluate(run, out=tmp_path / "x")
-    calls.clear()
-    monkeypatch.setattr(module, "write_batch", lambda *arguments: calls.append(1) or plain(*arguments))
+    calls = kill_after(monkeypatch, None)
     pareft.evaluate(run, {"evaluate.num_beams": 1}, out=tmp_path / "x")
     assert len(calls) == 15
 

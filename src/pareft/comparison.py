@@ -19,9 +19,9 @@ from pareft.models.loading import load
 from pareft.pipeline import describe_protocol, evaluate_split, explain_failures, prepare, round_scores, run
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, check_changes, select_arm
-from pareft.recipe_file import change_recipe, read_recipe, write_yaml
+from pareft.recipe_file import take_recipe, write_yaml
 from pareft.records import EfficiencyRecord, Protocol, Record, RunRecord, ScoreRecord, write_atomic
-from pareft.run_folder import check_folder
+from pareft.run_folder import PREDICTIONS, RECIPE, RECORD, SCORES, check_folder
 from pareft.runtime import choose_device
 
 QUALITY = ("rouge1", "rouge2", "rougeL")
@@ -98,13 +98,10 @@ def compare(
         RecipeError: what `read_recipe` refuses, or a change of a line that arms set themselves.
         RunError: no arms, a folder of another recipe, arms whose bases or protocols differ; before any arm is run.
     """
-    if not isinstance(recipe, Recipe):
-        out = out or Path("runs") / Path(recipe).stem
-        recipe = read_recipe(Path(recipe), changes)
-    else:
-        recipe = change_recipe(recipe.model_dump(), changes or {})
-    check_changes(recipe, changes or {})
-    return _compare(recipe, Path(out or "runs"), title, progress)
+    home = Path("runs") if isinstance(recipe, Recipe) else Path("runs") / Path(recipe).stem
+    chosen = take_recipe(recipe, changes)
+    check_changes(chosen, changes or {})
+    return _compare(chosen, Path(out or home), title, progress)
 
 
 def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress) -> Comparison:
@@ -119,7 +116,7 @@ def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress) -
     untouched = _evaluate_untouched(plain, out / "untouched", progress) if recipe.evaluate.untouched else None
     records = {name: run(recipe, out=out / name, arm=name, progress=progress) for name in arms}
     efficiency = _measure_once(arms, recipe, out, progress) if recipe.measure else None
-    scored = {name: read_scores(out / name / "predictions.jsonl", recipe.evaluate.metrics) for name in asked}
+    scored = {name: read_scores(out / name / PREDICTIONS, recipe.evaluate.metrics) for name in asked}
     comparison = tabulate(records, efficiency, untouched=untouched, scored=scored, title=title or out.resolve().name)
     write_atomic(out / "comparison.json", comparison.to_json())
     return comparison
@@ -150,7 +147,7 @@ def check_comparable(arms: dict[str, Recipe], protocols: dict[str, Protocol]) ->
 
 def _find_protocol(recipe: Recipe, folder: Path) -> Protocol:
     """The protocol a finished run was evaluated by; else the one it would be, once everything about it is checked."""
-    for name, kind in (("record.json", RunRecord), ("scores.json", UntouchedRecord)):
+    for name, kind in ((RECORD, RunRecord), (SCORES, UntouchedRecord)):
         if (folder / name).is_file():
             return kind.from_json((folder / name).read_text(encoding="utf-8")).protocol
     return describe_protocol(prepare(recipe))
@@ -255,12 +252,12 @@ def _measure_once(arms: dict[str, Recipe], recipe: Recipe, out: Path, progress: 
 
 def _evaluate_untouched(plain: Recipe, folder: Path, progress: Progress) -> dict[str, float]:
     """Score the base as it is, with nothing trained or pruned: the same protocol, a folder of its own."""
-    stored = folder / "scores.json"
+    stored = folder / SCORES
     if not stored.is_file():
         prepared = prepare(plain)
-        write_atomic(folder / "recipe.yaml", write_yaml(plain))
+        write_atomic(folder / RECIPE, write_yaml(plain))
         with explain_failures(folder, "untouched"):
             model = load(prepared.base, dtype=torch.float32).to(choose_device())
-            scored = evaluate_split(prepared, model, folder / "predictions.jsonl", progress, label="untouched: evaluate")
+            scored = evaluate_split(prepared, model, folder / PREDICTIONS, progress, label="untouched: evaluate")
         write_atomic(stored, UntouchedRecord(protocol=describe_protocol(prepared), scores=round_scores(scored)).to_json())
     return UntouchedRecord.from_json(stored.read_text(encoding="utf-8")).scores

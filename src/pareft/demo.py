@@ -16,6 +16,7 @@ from pareft.preparation import write_prepared
 from pareft.recipe import Recipe
 from pareft.recipe_file import read_recipe
 from pareft.records import write_atomic
+from pareft.run_folder import PREDICTIONS
 from pareft.verbs import show_comparison
 
 NOTES, SEED = 3600, 20_261_120
@@ -59,7 +60,7 @@ def write_notes(count: int, *, seed: int) -> str:
 
 def _show_examples(folder: Path, arms: list[str]) -> Table:
     """The first test examples in columns: the reference, and below it what every arm wrote."""
-    written = {arm: _read_lines(folder / arm / "predictions.jsonl") for arm in arms}
+    written = {arm: _read_lines(folder / arm / PREDICTIONS) for arm in arms}
     table = Table(title="Three test examples", show_lines=True, title_style="bold")
     table.add_column("", no_wrap=True)
     for index in range(SHOWN):

@@ -1,35 +1,28 @@
 """Write and score with what runs have made: what `pareft evaluate` and `pareft generate` do."""
 
-import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from pareft.artefact import load
 from pareft.data.inputs import Format, open_inputs
-from pareft.errors import ModelError, RecipeError, RunError
-from pareft.evaluation.predictions import predict, read_partial, remove_partial, write_rows
+from pareft.errors import RecipeError, RunError
+from pareft.evaluation.predictions import make_key, predict, read_partial, remove_partial, write_rows
 from pareft.evaluation.uncertainty import intervals
-from pareft.models.checkpoint import load_tokenizer, open_base
-from pareft.models.digests import digest_parameters
-from pareft.models.families import find_family
+from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.plan import PLAN_FILE, PruningPlan
-from pareft.pipeline import describe_protocol, evaluate_split, explain_failures, prepare
+from pareft.pipeline import check_writes, describe_protocol, evaluate_split, explain_failures, prepare
 from pareft.progress import SILENT, Progress
-from pareft.recipe import DataSettings, EvaluateSettings, Recipe
+from pareft.recipe import Recipe
 from pareft.recipe_file import change_recipe, read_recipe
 from pareft.records import Protocol, Record, ScoreRecord, write_atomic
-from pareft.run_folder import RECIPE, is_run
+from pareft.run_folder import PREDICTIONS, RECIPE, SCORES, is_run
 from pareft.runtime import choose_device, find_processes
 from pareft.tuning.adapters import merge
-
-SCORES = "scores.json"
 
 
 class EvaluationRecord(Record):
@@ -41,15 +34,6 @@ class EvaluationRecord(Record):
     scores: dict[str, ScoreRecord]
     examples: int
     seconds: float
-
-
-@dataclass(frozen=True)
-class Writer:
-    """A model that writes, with its tokenizer and how it was to write where it was trained."""
-
-    model: PreTrainedModel | PeftModel
-    tokenizer: PreTrainedTokenizerBase
-    recipe: Recipe | None
 
 
 def evaluate(
@@ -94,8 +78,8 @@ def evaluate(
         raise RecipeError(f"no split {split!r}; there is {', '.join(prepared.splits)}")
     target, started = Path(out) if out else folder / "evaluation" / split, time.perf_counter()
     with explain_failures(target, folder.name):
-        writer = load_writer(folder, merged=merged)
-        scored = evaluate_split(prepared, writer.model, target / "predictions.jsonl", progress, split=split)
+        model = load_writer(folder, merged=merged)
+        scored = evaluate_split(prepared, model, target / PREDICTIONS, progress, split=split)
     record = EvaluationRecord(
         run=str(folder),
         split=split,
@@ -141,22 +125,22 @@ def generate(
         DataError: no such file, or a row of it that has no text.
         ModelError: no such model, or one that does not write.
     """
+    _check_lines(changes or {})
     place, processes = Path(target), find_processes()
     with open_inputs(source, column=column, format=format) as inputs:
         total = inputs.check()
-        writer = load_writer(model, merged=merged)
-        own = writer.recipe
-        chosen = _choose_settings(own, changes or {})
+        base, own = _find_base(Path(model))
+        check_writes(base, "pareft writes with")
+        chosen = change_recipe(own.model_dump() if own else {"base": base.name, "data": {}}, changes or {}).evaluate
         before = (own.data.prefix if own else "") if prefix is None else prefix
-        longest = max_source_tokens or (own.data.max_source_tokens if own else _longest(writer.model))
-        how = chosen.model_dump(exclude={"metrics", "bertscore", "summac", "untouched"})
-        content = [digest_parameters(writer.model), how, before, longest, inputs.digest(), inputs.format, inputs.column]
-        key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        longest = max_source_tokens or (own.data.max_source_tokens if own else _longest(base))
+        writer, tokenizer = load_writer(model, merged=merged), load_tokenizer(base)
+        key = make_key(writer, chosen, [before, longest, inputs.digest(), inputs.format, inputs.column])
         progress.start("generate", total)
         with explain_failures(place.parent, "generate"):
             predict(
-                writer.model,
-                writer.tokenizer,
+                writer,
+                tokenizer,
                 (before + text for _, text in inputs.rows()),
                 place,
                 chosen,
@@ -178,12 +162,6 @@ def _check_lines(changes: Mapping[str, Any]) -> None:
             raise RecipeError(f"{line} cannot be changed here, where nothing is trained; lines of evaluate can")
 
 
-def _choose_settings(own: Recipe | None, changes: Mapping[str, Any]) -> EvaluateSettings:
-    _check_lines(changes)
-    start = own or Recipe(base="", seed=0, data=DataSettings())
-    return change_recipe(start.model_dump(), changes).evaluate
-
-
 def _finish(target: Path, rows: Iterator[tuple[str, str]], predictions: Iterator[str]) -> None:
     if target.suffix == ".txt":
         write_rows(target, (" ".join(text.split()) for text in predictions))
@@ -191,23 +169,21 @@ def _finish(target: Path, rows: Iterator[tuple[str, str]], predictions: Iterator
         write_rows(target, ({"id": identity, "prediction": text} for (identity, _), text in zip(rows, predictions, strict=True)))
 
 
-def load_writer(place: str | Path, *, merged: bool = True) -> Writer:
-    """A run, a base or a checkpoint, ready to write on the device.
+def _find_base(place: Path) -> tuple[Base, Recipe | None]:
+    """A run's base and recipe; else the base itself."""
+    if not is_run(place):
+        return open_base(str(place)), None
+    plan = PruningPlan.read(place / PLAN_FILE)
+    return open_base(plan.base, revision=plan.revision), read_recipe(place / RECIPE)
 
-    Raises:
-        ModelError: nothing there, or a model that does not write, such as an encoder.
-    """
-    folder = Path(place)
-    run = is_run(folder)
-    source = PruningPlan.read(folder / PLAN_FILE) if run else None
-    base = open_base(source.base, revision=source.revision) if source else open_base(str(place))
-    if find_family(base.config).auto_class != "AutoModelForSeq2SeqLM":
-        raise ModelError(f"{place} is a {base.config.model_type}; pareft writes with text encoder-decoders, such as BART and T5")
+
+def load_writer(place: str | Path, *, merged: bool = True) -> PreTrainedModel | PeftModel:
+    """A run, a base or a checkpoint on the device, its adapter added into the weights if there is one and `merged`."""
     model: Any = load(place)
     if merged and isinstance(model, PeftModel):
         model = merge(model)
-    return Writer(model.to(choose_device()).eval(), load_tokenizer(base), read_recipe(folder / RECIPE) if run else None)
+    return model.to(choose_device()).eval()
 
 
-def _longest(model: Any) -> int:
-    return min(1024, getattr(model.config, "max_position_embeddings", None) or 1024)
+def _longest(base: Base) -> int:
+    return min(1024, getattr(base.config, "max_position_embeddings", None) or 1024)

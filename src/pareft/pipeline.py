@@ -4,8 +4,6 @@ Stages return values; this module writes the run folder: `recipe.yaml`, `plan.js
 and last of all `record.json`, by which a run counts as finished.
 """
 
-import hashlib
-import json
 import math
 import shutil
 import time
@@ -29,22 +27,21 @@ from pareft.evaluation.generation import generate
 from pareft.evaluation.metrics import METRIC_OF, check_metrics, compute
 from pareft.evaluation.metrics.rouge import SENTENCE_SPLITTING
 from pareft.evaluation.metrics.scores import Scores
-from pareft.evaluation.predictions import predict, read_partial, remove_partial, write_rows
+from pareft.evaluation.predictions import make_key, predict, read_partial, remove_partial, write_rows
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
-from pareft.models.digests import digest_parameters
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights
 from pareft.models.loading import load
-from pareft.models.plan import PruningPlan
+from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.structure import build_on_meta, count_parameters
 from pareft.models.surgery import check_plan
 from pareft.models.weights import list_tensors
 from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
 from pareft.recipe import PruneSettings, Recipe
-from pareft.recipe_file import change_recipe, read_recipe, write_yaml
+from pareft.recipe_file import take_recipe, write_yaml
 from pareft.records import Parameters, Protocol, RunRecord, explain_full_disk, explain_os_error, write_atomic
-from pareft.run_folder import check_folder, check_same_plan, save_artefact
+from pareft.run_folder import PREDICTIONS, RECIPE, RECORD, check_folder, check_same_plan, save_artefact
 from pareft.runtime import (
     Precision,
     choose_device,
@@ -86,21 +83,17 @@ def run(
     Raises:
         PareftError: anything the user can mend, before or instead of a half-written folder.
     """
-    if not isinstance(recipe, Recipe):
-        out = out or Path("runs") / Path(recipe).stem / (arm or "run")
-        recipe = read_recipe(Path(recipe), changes, arm=arm)
-    else:
-        recipe = change_recipe(recipe.model_dump(), changes or {}, arm=arm)
-    chosen = recipe.model_copy(update={"arms": {}})
-    folder = Path(out or Path("runs") / (arm or "run"))
-    finished = folder / "record.json"
+    home = Path("runs") if isinstance(recipe, Recipe) else Path("runs") / Path(recipe).stem
+    folder = Path(out or home / (arm or "run"))
+    chosen = take_recipe(recipe, changes, arm=arm).model_copy(update={"arms": {}})
+    finished = folder / RECORD
     check_folder(folder, chosen)
     if finished.is_file():
         return RunRecord.from_json(finished.read_text(encoding="utf-8"))
     prepared = prepare(chosen)
     check_same_plan(folder, prepared.plan)
-    write_atomic(folder / "recipe.yaml", write_yaml(chosen))
-    write_atomic(folder / "plan.json", prepared.plan.to_json())
+    write_atomic(folder / RECIPE, write_yaml(chosen))
+    write_atomic(folder / PLAN_FILE, prepared.plan.to_json())
     with explain_failures(folder, arm or "the run"):
         record = _run_stages(prepared, folder, arm, progress)
     write_atomic(finished, record.to_json())
@@ -129,9 +122,8 @@ def explain_failures(folder: Path, name: str) -> Iterator[None]:
 def prepare(recipe: Recipe) -> Prepared:
     """Check everything a user can get wrong before anything is written or loaded."""
     base = open_base(recipe.base, revision=recipe.revision)
+    check_writes(base, "a recipe trains")
     family = find_family(base.config)
-    if family.auto_class != "AutoModelForSeq2SeqLM":
-        raise ModelError(f"{base.name} is a {base.config.model_type}; a recipe trains text encoder-decoders, such as BART and T5")
     list_tensors(base)
     decided = _decide(base, recipe.prune)
     if recipe.adapt:
@@ -145,6 +137,12 @@ def prepare(recipe: Recipe) -> Prepared:
     check_metrics({*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]}, recipe.evaluate)
     check_lengths(lengths, getattr(base.config, "max_position_embeddings", None))
     return Prepared(recipe, base, decided, load_tokenizer(base), read_splits(recipe.data, seed=recipe.seed), precision)
+
+
+def check_writes(base: Base, who: str) -> None:
+    """Raise `ModelError` unless the base is a text encoder-decoder; `who` wants one."""
+    if find_family(base.config).auto_class != "AutoModelForSeq2SeqLM":
+        raise ModelError(f"{base.name} is a {base.config.model_type}; {who} text encoder-decoders, such as BART and T5")
 
 
 def _decide(base: Base, settings: PruneSettings | None) -> PruningPlan:
@@ -194,7 +192,7 @@ def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Pro
     save_artefact(model, prepared.plan, prepared.tokenizer, folder)
     started = time.perf_counter()
     merged = merge(model) if isinstance(model, PeftModel) else model
-    scored = evaluate_split(prepared, merged, folder / "predictions.jsonl", progress, label=_label(arm, "evaluate"))
+    scored = evaluate_split(prepared, merged, folder / PREDICTIONS, progress, label=_label(arm, "evaluate"))
     return RunRecord(
         arm=arm,
         base=recipe.base,
@@ -234,7 +232,6 @@ def _train(
     examples = encode_split(prepared, "train")
     arguments = make_arguments(
         recipe.train,
-        recipe.evaluate,
         examples=len(examples),
         precision=prepared.precision,
         seed=recipe.seed,
@@ -245,7 +242,6 @@ def _train(
         model,
         task,
         arguments,
-        recipe.evaluate,
         patience=recipe.train.patience,
         share=recipe.train.evaluate_share,
         on_progress=progress.advance,
@@ -281,7 +277,8 @@ def evaluate_split(
     """
     recipe, frame, processes = prepared.recipe, prepared.splits[split], find_processes()
     progress.start(label, frame.height)
-    key = digest_predictions(prepared, model, split)
+    sources = [recipe.data.prefix, recipe.data.max_source_tokens, digest_frames({split: frame})]
+    key = make_key(model, recipe.evaluate, sources)
     predict(
         model,
         prepared.tokenizer,
@@ -312,14 +309,6 @@ def make_rows(frame: pl.DataFrame, texts: Sequence[str], scored: Scores) -> Iter
 def round_scores(scored: Scores) -> dict[str, float]:
     """The corpus scores as records hold them."""
     return {key: round(value, 4) for key, value in scored.corpus.items()}
-
-
-def digest_predictions(prepared: Prepared, model: PreTrainedModel | PeftModel, split: str) -> str:
-    """What the predictions depend on: the weights, the examples, and how is written."""
-    recipe = prepared.recipe
-    how = recipe.evaluate.model_dump(exclude={"metrics", "bertscore", "summac", "untouched"})
-    data = [recipe.data.prefix, recipe.data.max_source_tokens, digest_frames({split: prepared.splits[split]})]
-    return hashlib.sha256(json.dumps([digest_parameters(model), how, data], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def describe_protocol(prepared: Prepared) -> Protocol:

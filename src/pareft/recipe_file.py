@@ -28,6 +28,13 @@ def read_recipe(path: Path, changes: Mapping[str, Any] | None = None, *, arm: st
     return change_recipe(values, changes or {}, arm=arm)
 
 
+def take_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] | None = None, *, arm: str | None = None) -> Recipe:
+    """A recipe, or the file of one, as `read_recipe` and `change_recipe`."""
+    if isinstance(recipe, Recipe):
+        return change_recipe(recipe.model_dump(), changes or {}, arm=arm)
+    return read_recipe(Path(recipe), changes, arm=arm)
+
+
 def change_recipe(values: Mapping[str, Any], changes: Mapping[str, Any], *, arm: str | None = None) -> Recipe:
     """The recipe of some values with lines changed; with `arm`, that arm's, which has no arms of its own.
 

@@ -14,6 +14,7 @@ from pareft.records import RunRecord
 from pareft.tuning.storage import describe_adapter, save_adapter
 
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
+PREDICTIONS, SCORES = "predictions.jsonl", "scores.json"
 BESIDE_THE_RUN = ("measure", "evaluate.untouched")  # keys that change what `compare` does around a run, and not the run
 
 

@@ -2,14 +2,12 @@
 
 import pytest
 
-from pareft.recipe import EvaluateSettings, TrainSettings
+from pareft.recipe import TrainSettings
 from pareft.tuning.training import find_checkpoint, make_arguments
 
 
 def arguments(tmp_path, examples=100, precision="fp32", **settings):
-    return make_arguments(
-        TrainSettings(**settings), EvaluateSettings(), examples=examples, precision=precision, seed=1, folder=tmp_path
-    )
+    return make_arguments(TrainSettings(**settings), examples=examples, precision=precision, seed=1, folder=tmp_path)
 
 
 def test_evaluations_are_counted_in_epochs(tmp_path):

@@ -45,10 +45,8 @@ def make_batches(
 
 
 @torch.inference_mode()
-def write_batch(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Batch, settings: EvaluateSettings
-) -> Iterator[tuple[int, str]]:
-    """Yield (index of the source, text) for a batch, by beam search or greedily.
+def write_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Batch, settings: EvaluateSettings) -> list[str]:
+    """The texts for a batch, by beam search or greedily.
 
     Raises:
         ModelError: the model computes NaN.
@@ -64,8 +62,7 @@ def write_batch(
         do_sample=False,
         logits_processor=LogitsProcessorList([_RefuseNaN(batch.indices)]),
     )
-    for index, text in zip(batch.indices, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
-        yield index, text.strip()
+    return [text.strip() for text in tokenizer.batch_decode(written, skip_special_tokens=True)]
 
 
 def generate(
@@ -79,7 +76,7 @@ def generate(
     """Yield (index of the source, text), batch by batch."""
     model.eval()
     for batch in make_batches(sources, tokenizer, settings, max_source_tokens=max_source_tokens):
-        yield from write_batch(model, tokenizer, batch, settings)
+        yield from zip(batch.indices, write_batch(model, tokenizer, batch, settings), strict=True)
 
 
 class _RefuseNaN(LogitsProcessor):

@@ -1,7 +1,8 @@
 """Predictions on disk: written as they are made, so that a killed run goes on where it stopped and ends with the same file."""
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,18 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.evaluation.generation import make_batches, write_batch
+from pareft.models.digests import digest_parameters
 from pareft.recipe import EvaluateSettings
 from pareft.records import fill_file
 from pareft.runtime import Processes
 
 Row = dict[str, Any]
+
+
+def make_key(model: PreTrainedModel, settings: EvaluateSettings, sources: Sequence[Any]) -> str:
+    """What predictions depend on: the weights, how is written, and `sources`, whatever tells these from others."""
+    content = json.dumps([digest_parameters(model), settings.how_to_write(), *sources], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 class PartialFile:
@@ -86,9 +94,8 @@ def predict(
             if done < len(written):
                 part.keep(done)  # the batch was cut short; in another batch its texts might differ by rounding
                 written = written[:done]
-            part.append(
-                {"index": index, "prediction": text} for index, text in list(write_batch(model, tokenizer, batch, settings))
-            )
+            texts = write_batch(model, tokenizer, batch, settings)
+            part.append({"index": index, "prediction": text} for index, text in zip(batch.indices, texts, strict=True))
         done = end
         on_progress(count)
 

@@ -41,6 +41,11 @@ def with_labels(config: PreTrainedConfig, labels: int | Sequence[str]) -> PreTra
     return changed
 
 
+def find_body(config: PreTrainedConfig) -> type[PreTrainedModel]:
+    """The class of a base without a head, where there is one."""
+    return _headless(config) or find_class(config)
+
+
 def build_body(config: PreTrainedConfig) -> PreTrainedModel:
     """The model of a config without a head, where there is one, on `meta`: what copies with different heads have in common.
 
@@ -49,7 +54,7 @@ def build_body(config: PreTrainedConfig) -> PreTrainedModel:
     """
     try:
         with torch.device("meta"):
-            return (_headless(config) or find_class(config))(config)
+            return find_body(config)(config)
     except (RuntimeError, ValueError, IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise ModelError(
             f"transformers cannot build this {config.model_type} by its config: {' '.join(str(error).split())}"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from pareft.models.classes import build_body
+from pareft.models.classes import build_body, find_body
 from pareft.models.families import find_family
 from pareft.models.families.schema import Family
-from pareft.models.weights import open_tensors
+from pareft.models.weights import view_tensors
 
 PLAN_KEY = "pareft_plan"  # in a model's config: the fingerprint of its plan
 LAYERS_KEY = "pareft_layers"  # and the digest of the layers it was built with
@@ -53,10 +53,7 @@ def digest_files(config: PreTrainedConfig, tensors: Mapping[str, Path]) -> str:
     or in shards, as safetensors or not, in float32 or bf16, with a head, another or none, with tied copies, buffers of older
     versions and their names, or without.
     """
-    by_file: dict[Path, list[str]] = {}
-    for name, path in tensors.items():
-        by_file.setdefault(path, []).append(name)
-    return _digest_body(config, _view_all(by_file))
+    return _digest_body(config, view_tensors(tensors))
 
 
 def digest_weights(model: PreTrainedModel) -> str | None:
@@ -82,13 +79,6 @@ def digest_parameters(model: nn.Module) -> str:
     return _digest((name, parameter.detach()) for name, parameter in model.named_parameters())
 
 
-def is_of_body(name: str, config: PreTrainedConfig) -> bool:
-    """Whether a model's tensor is one that all its copies have, whatever their head."""
-    family = find_family(config)
-    prefix = f"{build_body(config).base_model_prefix}."
-    return family.locate(name) is not None or _name(name.removeprefix(prefix), family) in name_body(config)
-
-
 def name_body(config: PreTrainedConfig) -> dict[str, str]:
     """The tensors of the body by every name they may have, with one name for each; a formula's are left out."""
     family, body = find_family(config), build_body(config)
@@ -101,11 +91,15 @@ def name_body(config: PreTrainedConfig) -> dict[str, str]:
     return names
 
 
+def make_namer(config: PreTrainedConfig) -> Callable[[str], str | None]:
+    """What a tensor of any copy of a base, whatever its head, is called in the body; `None` for one that is not of the body."""
+    family, names, prefix = find_family(config), name_body(config), f"{find_body(config).base_model_prefix}."
+    return lambda name: names.get(_name(name.removeprefix(prefix), family))
+
+
 def _digest_body(config: PreTrainedConfig, tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    family, names = find_family(config), name_body(config)
-    prefix = f"{build_body(config).base_model_prefix}."
-    known = ((names.get(_name(name.removeprefix(prefix), family)), tensor) for name, tensor in tensors)
-    return _digest((name, tensor) for name, tensor in known if name)
+    find_name = make_namer(config)
+    return _digest((found, tensor) for name, tensor in tensors if (found := find_name(name)))
 
 
 def _name(name: str, family: Family) -> str:
@@ -114,13 +108,6 @@ def _name(name: str, family: Family) -> str:
     if place:
         path = f"{place.stack.name}.{place.layer}.{place.stack.renamed.get(path, path)}"
     return f"{path}.{_LEGACY.get(last, last)}"
-
-
-def _view_all(by_file: Mapping[Path, list[str]]) -> Iterator[tuple[str, torch.Tensor]]:
-    for path, names in by_file.items():
-        with open_tensors(path) as file:
-            for name in names:
-                yield name, file.view(name)
 
 
 def _has_own_values(state: Mapping[str, torch.Tensor]) -> bool:

@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from pareft.errors import ModelError, PlanError
 from pareft.models.checkpoint import Base, find_file, load_generation_config, open_base
 from pareft.models.classes import find_class, with_labels
-from pareft.models.digests import PLAN_KEY, is_of_body
+from pareft.models.digests import PLAN_KEY, make_namer
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights, identify, sign
 from pareft.models.plan import PLAN_FILE, PruningPlan
@@ -94,8 +94,9 @@ def load(
         raise ModelError(f"{str(error).splitlines()[0]} (pip install 'pareft[quant]')") from error
     family = find_family(config)
     fresh = sorted(name for name in report["missing_keys"] if not name.endswith(family.computed or ("\0",)))
-    if missing := [name for name in fresh if head is None or is_of_body(name, config)]:
-        advice = "; with head= they start fresh" if not any(is_of_body(name, config) for name in missing) else ""
+    of_body = [name for name in fresh if family.locate(name) or make_namer(config)(name)]
+    if missing := fresh if head is None else of_body:
+        advice = "" if of_body else "; with head= they start fresh"
         raise ModelError(f"{source.name} lacks {len(missing)} tensors of a {build.__name__}, {missing[0]} first{advice}")
     model.pareft_fresh = tuple(fresh)
     if model.can_generate():

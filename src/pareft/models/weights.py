@@ -68,13 +68,29 @@ def read_pieces(
     Raises:
         ModelError: a file is damaged, or lacks what its index says it holds.
     """
-    by_file: dict[Path, list[str]] = {}
-    for new, piece in pieces.items():
-        by_file.setdefault(tensors[piece.name], []).append(new)
-    for path, wanted in by_file.items():
+    for new, file in _by_file({new: tensors[piece.name] for new, piece in pieces.items()}):
+        yield new, file.read(pieces[new], partial(choose_dtype, new))
+
+
+def view_tensors(tensors: Mapping[str, Path]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor as it lies in its file; the next step may let it go.
+
+    Raises:
+        ModelError: a file is damaged, or lacks what its index says it holds.
+    """
+    for name, file in _by_file(tensors):
+        yield name, file.view(name)
+
+
+def _by_file(places: Mapping[str, Path]) -> Iterator[tuple[str, "TensorFile"]]:
+    """Names with their open files, file by file."""
+    names: dict[Path, list[str]] = {}
+    for name, path in places.items():
+        names.setdefault(path, []).append(name)
+    for path, inside in names.items():
         with open_tensors(path) as file:
-            for new in wanted:
-                yield new, file.read(pieces[new], partial(choose_dtype, new))
+            for name in inside:
+                yield name, file
 
 
 class TensorFile:

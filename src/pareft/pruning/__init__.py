@@ -46,7 +46,6 @@ def plan(
         raise PlanError(f"no rule {by!r}; there is {', '.join(get_args(Rule))}")
     source = base if isinstance(base, Base) else open_base(str(base), revision=revision)
     whole = identify(source, find_tensors(source))
-    check_cuttable(source.config, read_own_plan(source), whole)
     values: dict[str, Any] = whole.model_dump()
     if layers is None and heads is None and neurons is None:
         kept = {stack: alternating(depth) for stack, depth in whole.depths.items()} if by == "alternating" else whole.layers
@@ -59,8 +58,8 @@ def plan(
             "neurons": _listed(neurons),
         }
     decided = PruningPlan.model_validate(values)
+    check_cuttable(source.config, read_own_plan(source), decided)
     check_plan(source.config, decided)
-    check_cuttable(source.config, None, decided)
     return decided
 
 

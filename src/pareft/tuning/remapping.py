@@ -1,7 +1,7 @@
 """Move an adapter from the plan it was trained on to another plan of the same base, or to the whole base."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,16 +100,13 @@ def _write(stored: StoredAdapter, family: Family, to: PruningPlan, out: Path) ->
     tensors = {new: stored.tensors[name] for name, new in renamed.items() if new}
     ranks, alphas = {}, {}
     for name, new in renamed.items():
-        module, marked, _ = name.removeprefix(PREFIX).partition(".lora_A.")
-        if not marked:
-            module, marked, _ = name.removeprefix(PREFIX).partition(".lora_embedding_A")
-        if marked and new:
-            target = new.removeprefix(PREFIX).partition(".lora_")[0]
+        module, matrix = _split(name)
+        if new and matrix.startswith(("A", "embedding_A")):
+            target, _ = _split(new)
             ranks[target] = stored.tensors[name].shape[0]
             alphas[target] = find_alpha(stored.config, module)
     if not ranks:
         raise AdapterError(f"nothing to move: the new plan shares no layer with {stored.folder}")
-    whole_modules = dict.fromkeys(stored.config.modules_to_save or [])
     config = replace(
         stored.config,
         target_modules=sorted(ranks),
@@ -118,7 +115,7 @@ def _write(stored: StoredAdapter, family: Family, to: PruningPlan, out: Path) ->
         layers_pattern=None,
         rank_pattern={target: rank for target, rank in ranks.items() if rank != stored.config.r},
         alpha_pattern={target: alpha for target, alpha in alphas.items() if alpha != stored.config.lora_alpha},
-        modules_to_save=list(_renumber_keys(whole_modules, family, plan, to)) or None,
+        modules_to_save=_renumber_modules(stored.config.modules_to_save or [], family, plan, to) or None,
     )
     write_adapter(
         StoredAdapter(out, config, tensors, to),
@@ -143,7 +140,7 @@ def check_names(stored: StoredAdapter, family: Family, plan: PruningPlan) -> Non
 def check_shapes(stored: StoredAdapter, family: Family, model: PreTrainedModel) -> None:
     """Raise `AdapterError` unless LoRA's matrices fit the layers of this model, which may be on `meta`."""
     for name, tensor in stored.tensors.items():
-        module, _, matrix = name.removeprefix(PREFIX).partition(".lora_")
+        module, matrix = _split(name)
         place = family.locate(module)
         if place is None or matrix not in ("A.weight", "B.weight"):
             continue
@@ -195,10 +192,16 @@ def _renumber(name: str, family: Family, plan: PruningPlan, to: PruningPlan) -> 
     return f"{prefix}{place.prefix}{kept.index(layer)}.{place.tail}" if layer in kept else None
 
 
-def _renumber_keys(patterns: Mapping[str, Any], family: Family, plan: PruningPlan, to: PruningPlan) -> dict[str, Any]:
-    if loose := [key for key in patterns if not family.locate(key) and re.search(r"(^|\.)\d+\.", key)]:
+def _renumber_modules(modules: Sequence[str], family: Family, plan: PruningPlan, to: PruningPlan) -> list[str]:
+    if loose := [name for name in modules if not family.locate(name) and re.search(r"(^|\.)\d+\.", name)]:
         raise AdapterError(f"cannot tell which layer {loose[0]!r} of the adapter means; name modules in full")
-    return {new: value for key, value in patterns.items() if (new := _renumber(key, family, plan, to))}
+    return [new for name in modules if (new := _renumber(name, family, plan, to))]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A tensor's module, and which of LoRA's matrices it is: `A.weight`, `B.bias`, `embedding_A`, or nothing of LoRA's."""
+    module, _, matrix = name.removeprefix(PREFIX).partition(".lora_")
+    return module, matrix
 
 
 def _adapted_layers(tensors: Mapping[str, Any], family: Family, plan: PruningPlan) -> dict[str, list[int]]:

@@ -26,7 +26,7 @@ from transformers import (
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from pareft.recipe import EvaluateSettings, TrainSettings
+from pareft.recipe import TrainSettings
 from pareft.runtime import Precision, autocast
 
 Evaluate = Callable[[Any], dict[str, float]]
@@ -101,8 +101,9 @@ class _Trainer(Seq2SeqTrainer):
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """The scores of the validation examples, logged."""
-        started, precision = time.perf_counter(), "bf16" if self.args.bf16 else "fp16" if self.args.fp16 else "fp32"
-        with autocast(precision):  # type: ignore[arg-type]
+        started = time.perf_counter()
+        precision: Precision = "bf16" if self.args.bf16 else "fp16" if self.args.fp16 else "fp32"
+        with autocast(precision):
             scores = self._evaluate_task(self.model)
         seconds = time.perf_counter() - started
         self._report.evaluating += seconds
@@ -118,7 +119,6 @@ def train(
     model: PreTrainedModel,
     task: Task,
     arguments: Seq2SeqTrainingArguments,
-    evaluation: EvaluateSettings,
     *,
     patience: int,
     share: float | None = None,
@@ -130,7 +130,7 @@ def train(
     have taken more than `share` of the time, evaluations are left out, but for the last.
     """
     started, report = time.perf_counter(), _Report(on_progress, share)
-    with _lent(model, evaluation):
+    with _lent(model):
         trainer = _Trainer(
             evaluate=task.evaluate,
             report=report,
@@ -158,7 +158,6 @@ def train(
 
 def make_arguments(
     settings: TrainSettings,
-    evaluation: EvaluateSettings,
     *,
     examples: int,
     precision: Precision,
@@ -174,7 +173,6 @@ def make_arguments(
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=evaluation.batch_size,
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
@@ -208,26 +206,15 @@ def find_checkpoint(folder: Path) -> str | None:
 
 
 @contextmanager
-def _lent(model: PreTrainedModel, evaluation: EvaluateSettings) -> Iterator[None]:
-    """Lend the model to the trainer: it generates greedily in between, and afterwards has its own settings again.
+def _lent(model: PreTrainedModel) -> Iterator[None]:
+    """Lend the model to the trainer; afterwards it has its own settings again.
 
-    The trainer switches `config.use_cache` off and leaves it so; a checkpoint saved like that would generate without a cache.
+    The trainer sets special tokens in the generation settings and switches `config.use_cache` off, and leaves both so; a checkpoint
+    saved like that would generate without a cache.
     """
     held = [model, model.get_base_model()] if isinstance(model, PeftModel) else [model]
     own, use_cache = copy.deepcopy(model.generation_config), model.config.use_cache
-    greedy = copy.deepcopy(own)
-    greedy.update(
-        max_length=None,
-        min_length=0,
-        max_new_tokens=evaluation.max_new_tokens,
-        num_beams=1,
-        early_stopping=False,
-        no_repeat_ngram_size=evaluation.no_repeat_ngram_size,
-        length_penalty=None,
-    )
     try:
-        for holder in held:
-            holder.generation_config = greedy
         yield
     finally:
         for holder in held:

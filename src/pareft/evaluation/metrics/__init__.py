@@ -7,6 +7,7 @@ from pareft.evaluation.metrics.bertscore import bertscore
 from pareft.evaluation.metrics.bleu import bleu, bleu_precisions
 from pareft.evaluation.metrics.labels import classification, regression
 from pareft.evaluation.metrics.rouge import rouge
+from pareft.evaluation.metrics.scorers import check_given
 from pareft.evaluation.metrics.scores import Scores, join
 from pareft.evaluation.metrics.summac import summac
 from pareft.evaluation.metrics.surface import surface
@@ -50,8 +51,8 @@ METRIC_OF: dict[str, str] = {  # by what a checkpoint can be chosen, and the met
 def check_metrics(names: Collection[str], settings: EvaluateSettings) -> None:
     """Raise `DataError` if a metric lacks the model it needs: before anything is written, and not after hours."""
     for name, model in (("bertscore", settings.bertscore.model), ("summac", settings.summac.model)):
-        if name in names and model is None:
-            raise DataError(f"{name} needs a model: give evaluate.{name}.model, a name on the Hub or a folder")
+        if name in names:
+            check_given(name, model)
 
 
 def compute(

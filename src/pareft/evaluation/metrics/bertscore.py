@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoModel, AutoTokenizer
 
 from pareft.errors import DataError
+from pareft.evaluation.metrics.scorers import load_scorer
 from pareft.evaluation.metrics.scores import Scores, average
 from pareft.extras import explain_missing
 from pareft.recipe import BertScoreSettings
@@ -28,17 +28,8 @@ def bertscore(
     """
     with explain_missing("torchmetrics", extra="bertscore", error=DataError):
         from torchmetrics.functional.text.bert import bert_score
-    if settings.model is None:
-        raise DataError("bertscore needs an encoder: give evaluate.bertscore.model, a name on the Hub or a folder")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(settings.model, trust_remote_code=False)
-        encoder = AutoModel.from_pretrained(settings.model, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(
-            f"bertscore: cannot load the encoder {settings.model!r}: {reason}; give evaluate.bertscore.model"
-        ) from error
-    encoder = (encoder.get_encoder() if encoder.config.is_encoder_decoder else encoder).eval().to(device)
+    tokenizer, whole = load_scorer("bertscore", settings.model, device)
+    encoder = whole.get_encoder() if whole.config.is_encoder_decoder else whole
     layer, base = choose_layer(encoder.config.num_hidden_layers, settings)
     examples = [dict.fromkeys((f"bertscore_{part}" for part in PARTS), 0.0) for _ in predictions]
     texts = list(zip(predictions, references, strict=True))

@@ -8,6 +8,7 @@ from sacrebleu.metrics.bleu import BLEU
 from pareft.evaluation.metrics.scores import Array, Scores, Totals
 
 ORDERS = 4
+_SENTENCE = BLEU(effective_order=True)
 
 
 def bleu(predictions: Sequence[str], references: Sequence[str]) -> Scores:
@@ -30,7 +31,7 @@ def bleu_precisions(predictions: Sequence[str], references: Sequence[str]) -> Sc
 
 def _count(prediction: str, reference: str) -> tuple[float, Array]:
     """A sentence's BLEU, and its matching n-grams, n-grams, and the lengths of both texts."""
-    scored = BLEU(effective_order=True).sentence_score(prediction, [reference])
+    scored = _SENTENCE.sentence_score(prediction, [reference])
     return scored.score, np.asarray([*scored.counts, *scored.totals, scored.sys_len, scored.ref_len], dtype=float)
 
 

@@ -27,13 +27,16 @@ class _RememberingTokenizer(Tokenizer):
         return tokenize.tokenize(text, self)
 
 
+_TOKENIZER = _RememberingTokenizer()
+
+
 def rouge(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """ROUGE-1, -2, -L and -Lsum F1 in percent, with Porter stemming (Lin 2004; google-research's port), corpus scores as means.
 
     `rougeLsum`, which the paper prints as R-L, takes one sentence per line; `SENTENCE_SPLITTING` says how they are told apart,
     without a download.
     """
-    scorer = RougeScorer(list(ROUGE_TYPES), tokenizer=_RememberingTokenizer())
+    scorer = RougeScorer(list(ROUGE_TYPES), tokenizer=_TOKENIZER)
     examples = []
     for prediction, reference in zip(predictions, references, strict=True):
         scored = scorer.score(join_sentences(reference), join_sentences(prediction))

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from pareft.errors import DataError
 from pareft.evaluation.metrics.rouge import split_sentences
+from pareft.evaluation.metrics.scorers import load_scorer
 from pareft.evaluation.metrics.scores import Array, Scores, average
 from pareft.recipe import SummacSettings
 
@@ -136,14 +136,7 @@ def load_nli(settings: SummacSettings, device: torch.device) -> Nli:
     Raises:
         DataError: none is given, it is not there, or its labels do not name entailment and contradiction.
     """
-    if settings.model is None:
-        raise DataError("summac needs an NLI model: give evaluate.summac.model, a name on the Hub or a folder")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(settings.model, trust_remote_code=False)
-        model = AutoModelForSequenceClassification.from_pretrained(settings.model, trust_remote_code=False).eval().to(device)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"summac: cannot load the NLI model {settings.model!r}: {reason}; give evaluate.summac.model") from error
+    tokenizer, model = load_scorer("summac", settings.model, device)
     named = {str(label).lower(): number for number, label in model.config.id2label.items()}
     found = [next((number for label, number in named.items() if label.startswith(start)), None) for start in ("entail", "contra")]
     entailment, contradiction = found
