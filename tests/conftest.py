@@ -14,6 +14,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoModelForSeq2SeqLM, BartConfig, PreTrainedTokenizerFast, T5Config
 
+from pareft.evaluation.generation import make_batches, write_batch
+
 FAMILIES = ("bart", "t5", "t5-gated")
 VOCABULARY = 300
 TEXTS = [f"the {s} {f} is seen in the {p} lung" for s in ("small", "large") for f in ("nodule", "mass") for p in ("left", "right")]
@@ -89,6 +91,15 @@ def base(request, bases):
 def batch():
     torch.manual_seed(1)
     return {"input_ids": torch.randint(4, VOCABULARY, (2, 11)), "labels": torch.randint(4, VOCABULARY, (2, 7))}
+
+
+def write_all(model, tokenizer, sources, settings, *, max_source_tokens):
+    """What a model writes for every source, in memory."""
+    model.eval()
+    batches = make_batches(enumerate(sources), tokenizer, settings, max_source_tokens=max_source_tokens)
+    return {
+        i: text for batch in batches for i, text in zip(batch.indices, write_batch(model, tokenizer, batch, settings), strict=True)
+    }
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from conftest import write_all
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
@@ -13,7 +14,6 @@ import pareft
 from pareft import pipeline, scoring
 from pareft.errors import DataError, PareftError, RunError
 from pareft.evaluation import predictions
-from pareft.evaluation.generation import generate
 from pareft.recipe import resolve, select_arm
 from pareft.recipe_file import read_recipe
 from pareft.records import RunRecord
@@ -61,7 +61,7 @@ def test_an_adapter_run_leaves_everything_and_reproduces_its_predictions(any_rec
     splits = pipeline.prepare(any_recipe).splits
     assert [row["reference"] for row in rows] == splits["test"]["target"].to_list()
     merged, tokenizer = model.float().merge_and_unload(), AutoTokenizer.from_pretrained(any_recipe.base)
-    again = dict(generate(merged, tokenizer, splits["test"]["source"].to_list(), any_recipe.evaluate, max_source_tokens=32))
+    again = write_all(merged, tokenizer, splits["test"]["source"].to_list(), any_recipe.evaluate, max_source_tokens=32)
     assert [again[index] for index in range(len(rows))] == [row["prediction"] for row in rows]
 
 

@@ -11,7 +11,7 @@ from pareft.comparison import Comparison, tabulate
 from pareft.errors import RunError
 from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores, average, join
-from pareft.evaluation.predictions import read_rows
+from pareft.evaluation.predictions import list_examples, read_rows
 from pareft.measurement import digest_arms, measure
 from pareft.models.loading import load
 from pareft.pipeline import describe_protocol, explain_failures, prepare, run
@@ -19,7 +19,7 @@ from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, check_changes, select_arm
 from pareft.recipe_file import read_recipe, take_recipe, write_yaml
 from pareft.records import EfficiencyRecord, Protocol, Record, RunRecord, write_atomic
-from pareft.run_folder import PREDICTIONS, RECIPE, RECORD, SCORES, check_folder, is_scored_by
+from pareft.run_folder import PREDICTIONS, RECIPE, RECORD, SCORES, check_folder, choose_home, is_scored_by, read_record
 from pareft.runtime import choose_device, find_processes
 from pareft.scoring import evaluate_split, round_scores, score_again
 
@@ -57,10 +57,9 @@ def compare(
         RecipeError: what `read_recipe` refuses, or a change of a line that arms set themselves.
         RunError: no arms, a folder of another recipe, arms whose bases or protocols differ; before any arm is run.
     """
-    home = Path("runs") if isinstance(recipe, Recipe) else Path("runs") / Path(recipe).stem
     chosen = take_recipe(recipe, changes)
     check_changes(chosen, changes or {})
-    return _compare(chosen, Path(out or home), title, progress)
+    return _compare(chosen, Path(out or choose_home(recipe)), title, progress)
 
 
 def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress) -> Comparison:
@@ -97,10 +96,11 @@ def compare_runs(folders: Sequence[str | Path], *, title: str | None = None) -> 
     places = {str(folder) if names.count(name) > 1 else name: Path(folder) for folder, name in zip(folders, names, strict=True)}
     if len(places) < 2:
         raise RunError("give at least two different runs to compare, or a recipe with arms")
-    for place in places.values():
-        if not (place / RECORD).is_file():
+    records = {}
+    for name, place in places.items():
+        if not (record := read_record(place)):
             raise RunError(f"{place} is no finished run; give folders that pareft run or pareft compare has written")
-    records = {name: RunRecord.from_json((place / RECORD).read_text(encoding="utf-8")) for name, place in places.items()}
+        records[name] = record
     recipes = {name: read_recipe(place / RECIPE).model_copy(update={"measure": None}) for name, place in places.items()}
     protocols = {name: record.protocol for name, record in records.items()}
     check_comparable(recipes, protocols)
@@ -124,11 +124,10 @@ def check_comparable(arms: dict[str, Recipe], protocols: dict[str, Protocol]) ->
             )
     (first, protocol), *rest = protocols.items()
     for name, other in rest:
-        there, here = protocol.model_dump(), other.model_dump()
-        if differing := [key for key in there if there[key] != here[key]]:
+        if differing := protocol.list_differences(other):
+            values = f"{getattr(protocol, differing[0])!r} and {getattr(other, differing[0])!r}"
             raise RunError(
-                f"{first!r} and {name!r} cannot be compared: their protocols differ in {', '.join(differing)} "
-                f"({there[differing[0]]!r} and {here[differing[0]]!r})"
+                f"{first!r} and {name!r} cannot be compared: their protocols differ in {', '.join(differing)} ({values})"
             )
 
 
@@ -149,7 +148,7 @@ def read_scores(paths: Mapping[str, Path], metrics: Sequence[str]) -> dict[str, 
     rows = {name: read_rows(path) for name, path in paths.items()}
     (first, expected), *others = rows.items()
     for name, found in others:
-        if [(row["id"], row["reference"]) for row in found] != [(row["id"], row["reference"]) for row in expected]:
+        if list_examples(found) != list_examples(expected):
             raise RunError(
                 f"{paths[first]} and {paths[name]} are not of the same examples in the same order; delete the folder of the one "
                 "that was changed to run it again"
@@ -186,11 +185,10 @@ def _evaluate_untouched(plain: Recipe, folder: Path, progress: Progress) -> dict
     stored = folder / SCORES
     if not stored.is_file() or not is_scored_by(folder, plain):
         prepared = prepare(plain)
-        frame = prepared.splits["test"]
+        frame, protocol = prepared.splits["test"], describe_protocol(prepared)
         if stored.is_file():
             there = UntouchedRecord.from_json(stored.read_text(encoding="utf-8")).protocol
-            here = describe_protocol(prepared)
-            scored: Scores | None = score_again(frame, folder / PREDICTIONS, plain, there=there, here=here)
+            scored: Scores | None = score_again(frame, folder / PREDICTIONS, plain, there=there, here=protocol)
         else:
             write_atomic(folder / RECIPE, write_yaml(plain))
             with explain_failures(folder, "untouched"):
@@ -199,6 +197,6 @@ def _evaluate_untouched(plain: Recipe, folder: Path, progress: Progress) -> dict
                 target = folder / PREDICTIONS
                 scored = evaluate_split(model, prepared.tokenizer, frame, target, plain, progress=progress, label=label)
         assert scored
-        write_atomic(stored, UntouchedRecord(protocol=describe_protocol(prepared), scores=round_scores(scored)).to_json())
+        write_atomic(stored, UntouchedRecord(protocol=protocol, scores=round_scores(scored)).to_json())
         write_atomic(folder / RECIPE, write_yaml(plain))
     return UntouchedRecord.from_json(stored.read_text(encoding="utf-8")).scores

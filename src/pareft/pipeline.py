@@ -55,7 +55,9 @@ from pareft.run_folder import (
     VALIDATION,
     check_folder,
     check_same_plan,
+    choose_home,
     is_scored_by,
+    read_record,
     read_trained,
     save_artefact,
 )
@@ -102,13 +104,10 @@ def run(
     Raises:
         PareftError: anything the user can mend, before or instead of a half-written folder.
     """
-    home = Path("runs") if isinstance(recipe, Recipe) else Path("runs") / Path(recipe).stem
-    folder, processes = Path(out or home / (arm or "run")), find_processes()
+    folder, processes = Path(out or choose_home(recipe) / (arm or "run")), find_processes()
     chosen = take_recipe(recipe, changes, arm=arm).model_copy(update={"arms": {}})
-    finished = folder / RECORD
     check_folder(folder, chosen)
-    if finished.is_file():
-        record = RunRecord.from_json(finished.read_text(encoding="utf-8"))
+    if record := read_record(folder):
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # a kill may have left them
         return record if is_scored_by(folder, chosen) else _score_again(chosen, folder, record)
     prepared = prepare(chosen)
@@ -120,7 +119,7 @@ def run(
     with explain_failures(folder, arm or "the run"):
         record = _run_stages(prepared, folder, arm, progress)
     if processes.first:
-        write_atomic(finished, record.to_json())
+        write_atomic(folder / RECORD, record.to_json())
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return record
 

@@ -1,10 +1,11 @@
 """What a run leaves behind, and how files are written: whole or not at all."""
 
 import errno
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
 
 from pareft.errors import RunError
+
+Identity = str | int | float | bool  # of an example, as JSON has it
 
 
 class Record(BaseModel):
@@ -55,6 +58,10 @@ class Protocol(Record):
     max_new_tokens: int
     no_repeat_ngram_size: int
     seed: int
+
+    def list_differences(self, other: "Protocol", *, but: Collection[str] = ()) -> list[str]:
+        """The names of the fields in which two protocols differ, `but` for some."""
+        return [name for name in type(self).model_fields if name not in but and getattr(self, name) != getattr(other, name)]
 
 
 class Parameters(Record):
@@ -218,6 +225,15 @@ def explain_os_error(error: OSError, path: Path) -> str:
 def explain_full_disk(folder: Path) -> str:
     """One line about a disk that is full."""
     return f"no space left on the disk of {folder}; free some, or give another folder with --out"
+
+
+def digest_file(path: Path) -> str:
+    """Identify a file's contents, which are not held in memory."""
+    with path.open("rb") as file:
+        found = hashlib.sha256()
+        for block in iter(lambda: file.read(2**20), b""):
+            found.update(block)
+    return found.hexdigest()[:16]
 
 
 def write_json(path: Path, value: object) -> None:

@@ -53,6 +53,17 @@ def is_scored_by(folder: Path, recipe: Recipe) -> bool:
     return (there.metrics, there.bertscore, there.summac) == (here.metrics, here.bertscore, here.summac)
 
 
+def choose_home(recipe: Recipe | str | Path) -> Path:
+    """The folder that a recipe's runs go to unless another is asked for."""
+    return Path("runs") if isinstance(recipe, Recipe) else Path("runs") / Path(recipe).stem
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """The record of a run; `None` if it is not finished."""
+    path = folder / RECORD
+    return RunRecord.from_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
 def read_trained(folder: Path) -> TrainingRecord | None:
     """What training did, if it has ended and all of it is stored."""
     path = folder / CHECKPOINTS / TRAINED
@@ -78,11 +89,8 @@ def is_run(folder: Path) -> bool:
 
 def read_precision(folder: Path) -> str | None:
     """What a run was trained in: bf16, fp16 or fp32."""
-    record = folder / RECORD
-    if record.is_file():
-        return RunRecord.from_json(record.read_text(encoding="utf-8")).precision
-    trained = read_trained(folder)
-    return trained.precision if trained else None
+    done = read_record(folder) or read_trained(folder)
+    return done.precision if done else None
 
 
 def save_artefact(model: PreTrainedModel | PeftModel, plan: PruningPlan, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

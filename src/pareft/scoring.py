@@ -13,7 +13,7 @@ from pareft.data.prepared import digest_frames
 from pareft.errors import RunError
 from pareft.evaluation.metrics import METRIC_OF, compute
 from pareft.evaluation.metrics.scores import Scores
-from pareft.evaluation.predictions import Predictions, make_key, predict, read_rows, write_rows
+from pareft.evaluation.predictions import Predictions, list_examples, make_key, predict, read_rows, write_rows
 from pareft.progress import SILENT, Progress
 from pareft.recipe import EvaluateSettings, Recipe
 from pareft.records import Protocol
@@ -90,14 +90,14 @@ def score_again(frame: pl.DataFrame, target: Path, recipe: Recipe, *, there: Pro
     Raises:
         RunError: what is stored is not of these examples, or the protocol it was written by (`there`) differs in more than metrics.
     """
-    before, now = (protocol.model_dump(exclude={"metrics", "scorers", "sentence_splitting"}) for protocol in (there, here))
-    if differing := [key for key in before if before[key] != now[key]]:
+    if differing := there.list_differences(here, but=("metrics", "scorers", "sentence_splitting")):
+        name = differing[0]
         raise RunError(
-            f"{target} was written by another protocol ({differing[0]}: {before[differing[0]]!r} there, {now[differing[0]]!r} "
-            "now), so that it cannot be scored again; give another folder with --out"
+            f"{target} was written by another protocol ({name}: {getattr(there, name)!r} there, {getattr(here, name)!r} now), so "
+            "that it cannot be scored again; give another folder with --out"
         )
     rows = read_rows(target)
-    if [(row["id"], row["reference"]) for row in rows] != list(zip(frame["id"], frame["target"], strict=True)):
+    if list_examples(rows) != list(zip(frame["id"], frame["target"], strict=True)):
         raise RunError(
             f"{target} is not of the examples that the recipe names: the data have changed; give another folder with --out"
         )

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from conftest import TEXTS
+from conftest import TEXTS, write_all
 from transformers import AutoTokenizer
 
 import pareft
 from pareft.errors import ModelError
-from pareft.evaluation.generation import WINDOW, generate, make_batches
+from pareft.evaluation.generation import WINDOW, make_batches
 from pareft.recipe import EvaluateSettings
 
 SOURCES = [TEXTS[0], "the lung", TEXTS[1] + TEXTS[2], "x", *TEXTS[3:], "a small effusion on the left side, unchanged."]
@@ -25,7 +25,7 @@ def test_the_same_as_one_at_a_time_by_stock_generate(base, beams):
         alone[index] = tokenizer.batch_decode(written, skip_special_tokens=True)[0].strip()
     for size, tokens in ((1, 10_000), (4, 10_000), (16, 60)):
         how = EvaluateSettings(num_beams=beams, max_new_tokens=8, batch_size=size, batch_tokens=tokens)
-        assert dict(generate(model, tokenizer, SOURCES, how, max_source_tokens=32)) == alone
+        assert write_all(model, tokenizer, SOURCES, how, max_source_tokens=32) == alone
 
 
 def test_batches_keep_both_limits_and_every_source_once(bases):
@@ -62,4 +62,4 @@ def test_nan_is_said_and_not_written(base):
         model.get_decoder().get_submodule("layers" if hasattr(model.get_decoder(), "layers") else "block")[0].float()
         next(p for p in model.get_decoder().parameters() if p.dim() == 2).fill_(float("nan"))
     with pytest.raises(ModelError, match="computes NaN or infinity for one of the examples with the ids 0"):
-        list(generate(model, tokenizer, ["the lung"], EvaluateSettings(), max_source_tokens=32))
+        write_all(model, tokenizer, ["the lung"], EvaluateSettings(), max_source_tokens=32)

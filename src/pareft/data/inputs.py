@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 
 from pareft.errors import DataError
+from pareft.records import Identity, digest_file
 
 Format = Literal["auto", "jsonl", "csv", "tsv", "lines"]
-Identity = str | int | float | bool
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".txt": "lines"}
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 LONGEST_FIELD = 2**31 - 1  # characters of a field; Python's csv stops at 131,072 by itself
@@ -74,11 +74,7 @@ class Inputs:
 
     def digest(self) -> str:
         """Identify the contents."""
-        with self.path.open("rb") as file:
-            found = hashlib.sha256()
-            for block in iter(lambda: file.read(2**20), b""):
-                found.update(block)
-        return found.hexdigest()[:16]
+        return digest_file(self.path)
 
     def _parse(self, file: Any) -> Iterator[dict[str, Any]]:
         if self.format == "lines":

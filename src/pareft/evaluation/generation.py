@@ -11,12 +11,10 @@ from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel, 
 
 from pareft.errors import ModelError
 from pareft.recipe import EvaluateSettings
+from pareft.records import Identity
 
 MULTIPLE = 16  # to which sources are padded: processors keep a program for every shape they meet, so that few shapes save memory
 WINDOW = 512  # sources that are sorted by length together, so that no more are held in memory
-
-
-Identity = str | int | float | bool  # as JSON has it
 
 
 @dataclass(frozen=True)
@@ -78,20 +76,6 @@ def write_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batc
         logits_processor=LogitsProcessorList([_RefuseNaN(batch.ids)]),
     )
     return [text.strip() for text in tokenizer.batch_decode(written, skip_special_tokens=True)]
-
-
-def generate(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    sources: Sequence[str],
-    settings: EvaluateSettings,
-    *,
-    max_source_tokens: int,
-) -> Iterator[tuple[int, str]]:
-    """Yield (index of the source, text), batch by batch."""
-    model.eval()
-    for batch in make_batches(enumerate(sources), tokenizer, settings, max_source_tokens=max_source_tokens):
-        yield from zip(batch.indices, write_batch(model, tokenizer, batch, settings), strict=True)
 
 
 class _RefuseNaN(LogitsProcessor):

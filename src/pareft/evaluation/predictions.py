@@ -17,10 +17,10 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import RunError
-from pareft.evaluation.generation import Batch, Identity, make_batches, write_batch
+from pareft.evaluation.generation import Batch, make_batches, write_batch
 from pareft.models.digests import LAYERS_KEY, PLAN_KEY, digest_state
 from pareft.recipe import EvaluateSettings
-from pareft.records import fill_file
+from pareft.records import Identity, fill_file
 from pareft.runtime import Processes, open_alone
 
 Row = dict[str, Any]
@@ -196,6 +196,11 @@ def read_rows(path: Path) -> list[Row]:
     except (OSError, ValueError) as error:
         reason = str(error)
     raise RunError(f"cannot read the predictions in {path}: {reason}; delete the arm's folder to run it again")
+
+
+def list_examples(rows: Iterable[Row]) -> list[tuple[Identity, str]]:
+    """Which examples rows are of: the id and the reference of each, in their order."""
+    return [(row["id"], row["reference"]) for row in rows]
 
 
 def _read_index(line: bytes) -> int | None:

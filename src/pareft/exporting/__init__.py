@@ -11,7 +11,7 @@ from pathlib import Path
 from pareft.errors import RunError
 from pareft.exporting.forms import WRITERS, Form
 from pareft.records import RunRecord, explain_os_error
-from pareft.run_folder import ADAPTER, RECIPE, RECORD, is_run
+from pareft.run_folder import ADAPTER, RECIPE, is_run, read_record
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def read_finished(run: Path) -> RunRecord:
         raise RunError(
             f"{run} is no run folder: it has no {RECIPE}. Give a folder that `pareft run` or `pareft compare` has written."
         )
-    if not (run / RECORD).is_file() or not is_run(run):
+    record = read_record(run)
+    if record is None or not is_run(run):
         raise RunError(f"{run} is not finished; the command that started it goes on where it stopped")
-    return RunRecord.from_json((run / RECORD).read_text(encoding="utf-8"))
+    return record

@@ -1,9 +1,9 @@
 """BERTScore (Zhang et al. 2020) by torchmetrics: any encoder, by name or path."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pareft.evaluation.metrics.scorers import find_limit, load_scorer, open_scor
 from pareft.evaluation.metrics.scores import Scores, average
 from pareft.extras import explain_missing
 from pareft.recipe import BertScoreSettings
+from pareft.records import digest_file
 
 PARTS = ("precision", "recall", "f1")
 LONGEST = 512  # tokens of a text that are compared
@@ -36,9 +37,8 @@ class Encoder:
 
     def tokenize(self, texts: Sequence[str], **_: Any) -> dict[str, torch.Tensor]:
         """Token ids and mask (texts x tokens); byte-level tokenizers get the blank before the first word that bert-score sets."""
-        blank = " " if self.tokenizer.tokenize("a") != self.tokenizer.tokenize(" a") else ""
-        before, after = self._lacks()
-        rows = self.tokenizer([blank + text.strip() for text in texts], truncation=True, max_length=self.limit)["input_ids"]
+        before, after = self._lacks
+        rows = self.tokenizer([self._blank + text.strip() for text in texts], truncation=True, max_length=self.limit)["input_ids"]
         rows = [[self._pad] * before + row + [self._pad] * after for row in rows]
         width = max(map(len, rows))
         return {
@@ -48,12 +48,17 @@ class Encoder:
 
     def embed(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """The layer's states (texts x tokens x width)."""
-        (before, after), ids, mask = self._lacks(), batch["input_ids"], batch["attention_mask"].clone()
+        (before, after), ids, mask = self._lacks, batch["input_ids"], batch["attention_mask"].clone()
         if after:
             mask[torch.arange(len(mask)), mask.sum(-1) - 1] = 0
         states = model(ids[:, before:], attention_mask=mask[:, before:], output_hidden_states=True).hidden_states[self.layer]
         return torch.nn.functional.pad(states, (0, 0, before, 0), value=1.0)
 
+    @cached_property
+    def _blank(self) -> str:
+        return " " if self.tokenizer.tokenize("a") != self.tokenizer.tokenize(" a") else ""
+
+    @cached_property
     def _lacks(self) -> tuple[int, int]:
         """Whether (1 or 0) a special token lacks at the start, and at the end."""
         mask = self.tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
@@ -111,9 +116,9 @@ def describe_bertscore(settings: BertScoreSettings) -> dict[str, Any]:
     """
     with explain_missing("torchmetrics", extra="bertscore", error=DataError):
         import torchmetrics  # noqa: F401
-    base, weights = open_scorer("bertscore", settings.model)
+    base, _, weights = open_scorer("bertscore", settings.model)
     layer, _ = choose_layer(base.config, settings)
-    baseline = hashlib.sha256(Path(settings.baseline).read_bytes()).hexdigest()[:16] if settings.baseline else None
+    baseline = digest_file(Path(settings.baseline)) if settings.baseline else None
     return {"model": base.name, "weights": weights, "layer": layer, "baseline": baseline}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel, AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
 from pareft.errors import DataError, ModelError
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
@@ -18,8 +18,8 @@ KINDS: dict[str, tuple[str, Any]] = {
 }
 
 
-def open_scorer(metric: str, model: str | None) -> tuple[Base, str]:
-    """The model a metric scores with, and the digest of its weights; of these, only samples are read.
+def open_scorer(metric: str, model: str | None) -> tuple[Base, PreTrainedTokenizerBase, str]:
+    """The model a metric scores with, its tokenizer, and the digest of its weights; of these, only samples are read.
 
     Raises:
         DataError: none is given, or it is not there, has no weights or no tokenizer.
@@ -28,8 +28,7 @@ def open_scorer(metric: str, model: str | None) -> tuple[Base, str]:
         raise DataError(f"{metric} needs an {KINDS[metric][0]}: give evaluate.{metric}.model, a name on the Hub or a folder")
     try:
         base = open_base(model)
-        load_tokenizer(base)
-        return base, digest_tensors(list_tensors(base))
+        return base, load_tokenizer(base), digest_tensors(list_tensors(base))
     except ModelError as error:
         raise _explain(metric, model, error) from error
 
@@ -41,14 +40,14 @@ def load_scorer(metric: str, model: str | None, device: torch.device) -> tuple[A
     Raises:
         DataError: none is given, it cannot be loaded, or lacks weights that scores come from.
     """
-    base, _ = open_scorer(metric, model)
+    base, tokenizer, _ = open_scorer(metric, model)
     try:
         loaded, found = KINDS[metric][1].from_pretrained(base.place, trust_remote_code=False, output_loading_info=True)
     except Exception as error:  # transformers, safetensors and torch each raise their own
         raise _explain(metric, base.name, error) from error
     if missing := sorted(name for name in found["missing_keys"] if "pooler" not in name or metric == "summac"):
         raise _explain(metric, base.name, f"it has no weights for {missing[0]}, which would be random")
-    return load_tokenizer(base), loaded.eval().to(device)
+    return tokenizer, loaded.eval().to(device)
 
 
 def find_limit(tokenizer: Any, model: nn.Module, most: int) -> int:

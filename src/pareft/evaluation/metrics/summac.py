@@ -19,6 +19,7 @@ from pareft.evaluation.metrics.scorers import find_limit, load_scorer, open_scor
 from pareft.evaluation.metrics.scores import Array, Scores, average
 from pareft.evaluation.metrics.sentences import split_sentences
 from pareft.recipe import SummacSettings
+from pareft.records import digest_file
 
 ENTAILMENT, CONTRADICTION = 0, 1
 SHORTEST = 10  # characters; shorter sentences say nothing, as in the published code
@@ -185,11 +186,11 @@ def describe_summac(settings: SummacSettings) -> dict[str, Any]:
     Raises:
         DataError: what `summac` raises before it computes.
     """
-    base, weights = open_scorer("summac", settings.model)
+    base, _, weights = open_scorer("summac", settings.model)
     convolution = None
     if settings.convolution:
         read_convolution(Path(settings.convolution))
-        convolution = hashlib.sha256(Path(settings.convolution).read_bytes()).hexdigest()[:16]
+        convolution = digest_file(Path(settings.convolution))
     return {
         "model": base.name,
         "weights": weights,
