@@ -38,11 +38,11 @@ from transformers import (
 import pareft
 from pareft.data.synthetic import generate_radiology_notes
 from pareft.evaluation.metrics.rouge import ROUGE_TYPES, rouge
-from pareft.evaluation.metrics.sentences import join_sentences
 from pareft.evaluation.predictions import Predictions, make_key, predict
 from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.recipe import EvaluateSettings
 from pareft.runtime import Processes
+from pareft.sentences import join_sentences
 from pareft.tuning.adapters import merge
 
 ROUGE_ROUNDS = 2

@@ -18,10 +18,11 @@ from transformers import BartConfig, BartForConditionalGeneration
 
 from pareft.data.synthetic import generate_radiology_notes
 from pareft.evaluation.efficiency import relative_speed
+from pareft.files import write_json
 from pareft.measurement import measure
 from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.recipe import Recipe, resolve, select_arm
-from pareft.records import EfficiencyRecord, write_json
+from pareft.records import EfficiencyRecord
 
 ROWS = 64
 

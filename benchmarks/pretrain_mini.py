@@ -28,7 +28,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
 
-from pareft.data.mimic import Pair, pair_radiology
+from pareft.data.sections import Pair, pair_sections
 from pareft.data.synthetic import generate_radiology_notes
 
 VOCABULARY, POSITIONS, WIDTH = 4096, 512, 128
@@ -67,7 +67,7 @@ SHAPES = (
 
 def read_notes(count: int) -> list[str]:
     """Built notes, source and impression, as one text each."""
-    pairs = (pair_radiology(row["text"], "clean") for row in generate_radiology_notes(count, seed=NOTES_SEED))
+    pairs = (pair_sections(row["text"], "radiology", "clean") for row in generate_radiology_notes(count, seed=NOTES_SEED))
     return [f"{pair.source} impression: {pair.target}" for pair in pairs if isinstance(pair, Pair)]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoModelForSeq2SeqLM, BartConfig, PreTrainedTokenizerFast, T5Config
 
+from pareft import cli
 from pareft.evaluation.generation import make_batches, write_batch
 
 FAMILIES = ("bart", "t5", "t5-gated")
@@ -141,3 +143,13 @@ def shared():
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data at {folder}; set PAREFT_SHARED")
     return folder
+
+
+def call(monkeypatch, capsys, *arguments):
+    """Run `pareft …`; returns exit code, standard output, standard error."""
+    monkeypatch.setattr(sys, "argv", ["pareft", *map(str, arguments)])
+    monkeypatch.setattr(cli, "_quiet", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    return ended.value.code, said.out, said.err

@@ -1,26 +1,15 @@
 """The command line: it answers fast, and the user's mistakes are one line and exit code 2."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 import yaml
-
-from pareft import cli
-from pareft.demo import write_notes
+from conftest import call
 
 
-def call(monkeypatch, capsys, *arguments):
-    """Run `pareft …`; returns exit code, standard output, standard error."""
-    monkeypatch.setattr(sys, "argv", ["pareft", *map(str, arguments)])
-    monkeypatch.setattr(cli, "_quiet", lambda: None)
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    said = capsys.readouterr()
-    return ended.value.code, said.out, said.err
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["demo", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["demo", "--help"], ["prepare", "table", "--help"]])
 def test_help_does_not_import_torch(arguments):
     script = f"""
 import sys
@@ -49,7 +38,7 @@ def test_help_names_every_verb(monkeypatch, capsys):
     [
         (["train.epoch=3"], "Did you mean train.epochs?"),
         (["data.path=none.csv"], "no file or folder none.csv"),
-        (["data.source=dialogue"], "has no column 'dialogue'; its columns are source, target"),
+        (["data.source=dialogue"], "no column dialogue; the columns are source, target. Name the columns in data.source"),
         (["prune.layers={encoder: [0, 12]}"], "encoder has no layer 12: it has 8, numbered 0 to 7"),
         (["prune.layers={decoder: []}"], "decoder would keep 0 of 6 layers"),
         (["adapt.rank=0"], "adapt.rank"),
@@ -180,11 +169,11 @@ def test_a_base_without_a_tokenizer_is_refused(bases, values, tmp_path, monkeypa
 
 
 def test_prepare_then_run_on_what_was_prepared(values, tmp_path, monkeypatch, capsys):
-    notes = tmp_path / "radiology.csv"
-    notes.write_text(write_notes(40, seed=9))
+    synthetic = ["--kind", "radiology", "--notes", 40, "--seed", 9, "--out", tmp_path]
+    assert call(monkeypatch, capsys, "prepare", "synthetic", *synthetic)[0] == 0
     code, out, _ = call(monkeypatch, capsys, "prepare", "mimic-radiology", "--notes", tmp_path, "--out", tmp_path / "data")
     assert code == 0
-    assert '"split_by": "patient"' in out
+    assert re.search(r"patients +\d+ +\d+ +\d+", out)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(values))
     changes = [f"data.path={tmp_path / 'data'}", "train.max_steps=1"]
@@ -196,7 +185,7 @@ def test_prepare_then_run_on_what_was_prepared(values, tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mimic-surgery"], "no builder 'mimic-surgery'"),
+        (["mimic-radiology", "--rules", "paper"], "--discharge-count, or build both"),
         (["mimic-radiology", "--rules", "strict"], "choose paper or clean"),
         (["mimic-radiology", "--split-by", "day"], "choose report or patient"),
         (["mimic-radiology"], "expected radiology.csv"),

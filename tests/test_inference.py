@@ -18,10 +18,11 @@ from pareft import scoring
 from pareft.data.inputs import open_inputs
 from pareft.errors import DataError, ModelError, PareftError, RecipeError, RunError
 from pareft.evaluation import predictions as module
+from pareft.files import open_alone
 from pareft.recipe import resolve
 from pareft.recipe_file import parse_changes
 from pareft.records import RunRecord
-from pareft.runtime import Processes, open_alone
+from pareft.runtime import Processes
 
 PLAIN = module.write_batch
 
@@ -374,13 +375,13 @@ def test_standard_input_and_a_base(run, tmp_path):
     ("content", "message"),
     [
         ('{"id": 1, "source": "x"}\n{"id": 1, "source": "y"}\n', "two rows have the id 1"),
-        ('{"text": "x"}\n', "row 1 has no text 'source'; it has text. Name the column with --source"),
-        ('{"source": 3}\n', "row 1 has no text 'source'"),
+        ('{"text": "x"}\n', "row 1 has no text in 'source': no column source; the columns are text. Name the column with --source"),
+        ('{"source": 3}\n', "row 1 has no text in 'source'"),
         ('{"source": "x"}\n{"source": \n', "line 2 is no JSON"),
         ('{"source": "x"}\n[1]\n', "line 2 is no JSON object"),
         ('{"source": "x", "id": 1}\n{"source": "y"}\n', "row 2 has no id, unlike those before"),
-        ('{"source": "x", "id": [1]}\n', "row 1: the id [1] is neither a text nor a number"),
-        ('{"source": "x", "id": 1e400}\n', "row 1: the id inf is neither a text nor a number"),
+        ('{"source": "x", "id": [1]}\n', "row 1: its id is neither a text nor a finite number"),
+        ('{"source": "x", "id": 1e400}\n', "row 1: its id is neither a text nor a finite number"),
         ('{"source": "\\ud800"}\n', "row 1 holds half a surrogate pair"),
         ("[" * 100_000 + "\n", "cannot be read as jsonl"),
         ("", "has no rows"),

@@ -8,12 +8,12 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "pareft"
 FLOORS = (
     ("errors",),
-    ("runtime", "recipe", "recipe_file", "records", "progress", "extras"),
+    ("runtime", "recipe", "recipe_file", "records", "files", "sentences", "progress", "extras"),
     ("models",),
     ("data", "pruning", "tuning", "evaluation"),
     ("pipeline", "run_folder", "artefact", "scoring", "exporting", "inference", "preparation", "measurement", "comparison", "arms"),
     ("report",),
-    ("console", "verbs", "demo"),
+    ("live", "console", "verbs", "preparing", "demo"),
     ("cli",),
     ("__main__",),
 )

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from pareft.errors import RunError
-from pareft.records import write_atomic
+from pareft.files import write_atomic
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):

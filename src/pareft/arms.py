@@ -12,13 +12,14 @@ from pareft.errors import RunError
 from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores, average, join
 from pareft.evaluation.predictions import list_examples, read_rows
+from pareft.files import write_atomic
 from pareft.measurement import digest_arms, measure
 from pareft.models.loading import load
 from pareft.pipeline import describe_protocol, explain_failures, prepare, run
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, check_changes, select_arm
 from pareft.recipe_file import read_recipe, take_recipe, write_yaml
-from pareft.records import EfficiencyRecord, Protocol, Record, RunRecord, write_atomic
+from pareft.records import EfficiencyRecord, Protocol, Record, RunRecord
 from pareft.run_folder import PREDICTIONS, RECIPE, RECORD, SCORES, check_folder, choose_home, is_scored_by, read_record
 from pareft.runtime import choose_device, find_processes
 from pareft.scoring import evaluate_split, round_scores, score_again

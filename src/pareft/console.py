@@ -1,13 +1,7 @@
-"""What the command line draws: live progress and tables, by rich."""
-
-import time
-from types import TracebackType
+"""The tables of the command line, by rich."""
 
 from rich import box
-from rich.console import Console
-from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
 from pareft.comparison import Comparison
 from pareft.inference import EvaluationRecord
@@ -15,58 +9,6 @@ from pareft.report.families import FAMILY_COLUMNS, list_families
 from pareft.report.table import explain, format_intervals, format_row, list_columns, list_intervals, name_score
 
 LONGEST_NAME = 12
-_SHOWN = {"loss": "loss", "eval_rouge1": "validation R-1"}
-
-
-class LiveProgress:
-    """A line that is redrawn: arm, stage, steps, loss, time. Where there is no terminal, one line at the end of every stage."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self._stage, self._done, self._before, self._total, self._started = "", 0, 0, 0, 0.0
-        self._values: dict[str, float] = {}
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
-
-    def __enter__(self) -> "LiveProgress":
-        if self.console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            self._finish()
-        self._live.stop()
-
-    def start(self, stage: str, total: int | None, *, done: int = 0) -> None:
-        """Close the stage before and begin another."""
-        self._finish()
-        self._stage, self._done, self._total, self._started, self._values = stage, done, total or 0, time.monotonic(), {}
-        self._before = done
-        self._draw()
-
-    def advance(self, done: int, total: int, values: dict[str, float]) -> None:
-        """Draw the step."""
-        self._done, self._total = done, total
-        self._values |= {label: float(values[key]) for key, label in _SHOWN.items() if key in values}
-        self._draw()
-
-    def _describe(self) -> str:
-        steps = f" {self._done}/{self._total}" if self._total else ""
-        values = "".join(f"  {label} {value:.3g}" for label, value in self._values.items())
-        seconds = time.monotonic() - self._started
-        fresh = self._done - self._before  # a stage that was interrupted does not take again what it has
-        pace = f"  {fresh / seconds:.3g}/s" if self._total and fresh > 0 and seconds >= 1 else ""
-        left = f", {seconds * (self._total - self._done) / fresh:.0f} s left" if pace and self._done < self._total else ""
-        return f"{self._stage}{steps}{values}  {seconds:.0f} s{pace}{left}"
-
-    def _draw(self) -> None:
-        if self.console.is_terminal:
-            self._live.update(Text(f"  … {self._describe()}"))
-
-    def _finish(self) -> None:
-        if self._stage:
-            self.console.print(Text(f"  ✓ {self._describe()}"))
-        self._stage = ""
 
 
 def make_table(comparison: Comparison) -> Table:

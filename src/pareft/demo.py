@@ -1,22 +1,23 @@
 """The demo: synthetic radiology notes through the real builder, `pareft-mini` fine-tuned four ways, the table, and examples."""
 
-import csv
-import io
 import json
 import time
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from pareft.comparison import Comparison
-from pareft.data.synthetic import COLUMNS, generate_radiology_notes
+from pareft.data.synthetic import generate_radiology_notes
 from pareft.evaluation.predictions import read_rows
-from pareft.preparation import write_prepared
+from pareft.files import fill_file, hash_file
+from pareft.preparation import prepare_notes
+from pareft.preparation.synthetic import write_notes
+from pareft.preparation.writing import DESCRIPTION, Handling
 from pareft.recipe import Recipe
 from pareft.recipe_file import read_recipe
-from pareft.records import write_atomic
 from pareft.run_folder import PREDICTIONS
 from pareft.verbs import show_comparison
 
@@ -43,20 +44,21 @@ def prepare_demo(out: Path, console: Console) -> Recipe:
     console.print(f"[bold]1. {NOTES:,} synthetic radiology notes → the MIMIC-IV radiology builder[/bold]")
     notes = out / "notes" / "radiology.csv"
     if not notes.is_file():
-        write_atomic(notes, write_notes(NOTES, seed=SEED))
-    description = write_prepared(notes.parent, out / "data", rules="clean", split_by="patient", seed=42)
+        with fill_file(notes) as file:
+            write_notes(generate_radiology_notes(NOTES, seed=SEED), file, NOTES)
+    description = _prepare(notes, out / "data")
     console.print(f"  ✓ examples {description['examples']}, dropped {description['dropped']}, no patient in two splits")
     shipped = Path(str(files("pareft") / "assets" / "demo.yaml"))
     return read_recipe(shipped, {"data.path": str(out / "data")})
 
 
-def write_notes(count: int, *, seed: int) -> str:
-    """Synthetic notes as CSV text in MIMIC-IV-Note's shape."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(generate_radiology_notes(count, seed=seed))
-    return file.getvalue()
+def _prepare(notes: Path, data: Path) -> dict[str, Any]:
+    """The examples of these notes, built unless they are there; what `dataset.json` says of them."""
+    if (data / DESCRIPTION).is_file():
+        there = json.loads((data / DESCRIPTION).read_text(encoding="utf-8"))
+        if there.get("source", {}).get("sha256") == hash_file(notes):
+            return there
+    return prepare_notes("radiology", notes, data, handling=Handling(overwrite=True)).description
 
 
 def _show_examples(folder: Path, arms: list[str]) -> Table:

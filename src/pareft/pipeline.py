@@ -24,7 +24,7 @@ from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
 from pareft.errors import ModelError, RunError
 from pareft.evaluation.metrics import METRIC_OF, check_references, describe_scorers
-from pareft.evaluation.metrics.sentences import SENTENCE_SPLITTING
+from pareft.files import explain_full_disk, explain_os_error, write_atomic
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights
@@ -37,15 +37,7 @@ from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
 from pareft.recipe import PruneSettings, Recipe
 from pareft.recipe_file import take_recipe, write_yaml
-from pareft.records import (
-    Parameters,
-    Protocol,
-    RunRecord,
-    TrainingRecord,
-    explain_full_disk,
-    explain_os_error,
-    write_atomic,
-)
+from pareft.records import Parameters, Protocol, RunRecord, TrainingRecord
 from pareft.run_folder import (
     CHECKPOINTS,
     PREDICTIONS,
@@ -71,6 +63,7 @@ from pareft.runtime import (
     seed_everything,
 )
 from pareft.scoring import evaluate_split, round_scores, score_again, score_validation
+from pareft.sentences import SENTENCE_SPLITTING
 from pareft.tuning.adapters import attach, merge
 from pareft.tuning.targets import find_targets
 from pareft.tuning.training import Task, make_arguments, train

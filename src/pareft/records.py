@@ -1,14 +1,7 @@
-"""What a run leaves behind, and how files are written: whole or not at all."""
+"""What a run leaves behind."""
 
-import errno
-import hashlib
-import json
-import os
-import tempfile
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Collection
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
@@ -153,89 +146,3 @@ class EfficiencyRecord(Record):
     versions: dict[str, str]
     hardware: dict[str, Any]
     arms: dict[str, ArmEfficiency]
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is there whole or not at all; parents are made.
-
-    Raises:
-        RunError: no space on the disk, or the folder cannot be written.
-    """
-    with fill_file(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-
-
-@contextmanager
-def fill_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write into that is there once all of it is written; parents are made.
-
-    Raises:
-        RunError: no space on the disk, or the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise RunError(explain_os_error(error, path)) from error
-
-
-@contextmanager
-def fill_folder(folder: Path, *, replacing: Sequence[str] = ()) -> Iterator[Path]:
-    """A temporary folder beside `folder` to write into; what is in it goes there once all of it is written.
-
-    A folder that is there already keeps what is in it but for files of the same names and those that match `replacing`.
-
-    Raises:
-        RunError: no space on the disk, or the folder cannot be written.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pareft-") as place:
-            temporary = Path(place) / "new"
-            temporary.mkdir()
-            yield temporary
-            if folder.exists():
-                for stale in {path for pattern in replacing for path in folder.glob(pattern)}:
-                    stale.unlink()
-                for path in temporary.iterdir():
-                    path.replace(folder / path.name)
-            else:
-                temporary.rename(folder)
-    except OSError as error:
-        raise RunError(explain_os_error(error, folder)) from error
-
-
-def explain_os_error(error: OSError, path: Path) -> str:
-    """One line about a write that failed."""
-    if error.errno == errno.ENOSPC:
-        return explain_full_disk(path.parent)
-    return f"cannot write {path}: {error.strerror or error}"
-
-
-def explain_full_disk(folder: Path) -> str:
-    """One line about a disk that is full."""
-    return f"no space left on the disk of {folder}; free some, or give another folder with --out"
-
-
-def digest_file(path: Path) -> str:
-    """Identify a file's contents, which are not held in memory."""
-    with path.open("rb") as file:
-        found = hashlib.sha256()
-        for block in iter(lambda: file.read(2**20), b""):
-            found.update(block)
-    return found.hexdigest()[:16]
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write any JSON value, indented."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

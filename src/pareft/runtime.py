@@ -1,6 +1,5 @@
 """The machine: its device, its precision, its memory, its versions."""
 
-import errno
 import os
 import platform
 import random
@@ -9,18 +8,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 import psutil
 import torch
 
 from pareft.errors import RecipeError, RunError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 LONGEST_WAIT = timedelta(days=1)  # of processes for each other: one may score for long
 Precision = Literal["bf16", "fp16", "fp32"]
@@ -104,26 +98,6 @@ def find_processes() -> Processes:
             "torchrun or accelerate launch, or unset it"
         ) from error
     return Processes(state.process_index, state.num_processes, state.wait_for_everyone)
-
-
-def open_alone(path: Path) -> BinaryIO | None:
-    """A file to read and to append to that is this process's until it is closed; `None` if it is another's. Where files cannot be
-    locked, it always is.
-    """
-    while True:
-        file = path.open("ab+")
-        if fcntl is None:
-            return file
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                file.close()
-                return None
-            return file  # a file system without locks
-        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            return file
-        file.close()  # who had it removed it before it was locked
 
 
 def seed_everything(seed: int) -> None:

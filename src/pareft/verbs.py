@@ -1,6 +1,5 @@
 """What the verbs do once their arguments are read: call the library, write the reports, print what a person wants to see."""
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,20 +10,18 @@ from rich.console import Console
 from pareft.arms import compare, compare_runs
 from pareft.artefact import check_base
 from pareft.comparison import Comparison
-from pareft.console import LiveProgress, make_families_table, make_interval_tables, make_scores_table, make_table
+from pareft.console import make_families_table, make_interval_tables, make_scores_table, make_table
 from pareft.data.inputs import Format
-from pareft.data.mimic import Rules
-from pareft.data.prepared import SplitBy
 from pareft.errors import DataError, PlanError, RunError
 from pareft.exporting import export
+from pareft.files import write_atomic
 from pareft.inference import evaluate, generate
+from pareft.live import LiveProgress
 from pareft.models.plan import PruningPlan
 from pareft.pipeline import run
-from pareft.preparation import write_prepared
 from pareft.pruning import plan
 from pareft.recipe import Recipe
 from pareft.recipe_file import parse_changes
-from pareft.records import write_atomic
 from pareft.report.families import write_families
 from pareft.report.figure import draw_png
 from pareft.report.table import write_csv, write_markdown
@@ -129,18 +126,6 @@ def generate_and_show(
 def make_console() -> Console:
     """The terminal; among several processes, of the first one alone."""
     return Console(quiet=find_processes().rank > 0)
-
-
-def prepare_and_show(builder: str, notes: Path, out: Path, *, rules: str, split_by: str | None, seed: int) -> None:
-    """`pareft prepare`."""
-    if builder != "mimic-radiology":
-        raise DataError(f"no builder {builder!r}; there is mimic-radiology")
-    if rules not in get_args(Rules):
-        raise DataError(f"--rules {rules}: choose {' or '.join(get_args(Rules))}")
-    if split_by not in (None, *get_args(SplitBy)):
-        raise DataError(f"--split-by {split_by}: choose {' or '.join(get_args(SplitBy))}")
-    description = write_prepared(notes, out, rules=rules, split_by=split_by, seed=seed)  # type: ignore[arg-type]
-    Console().print_json(json.dumps(description))
 
 
 def print_plan(

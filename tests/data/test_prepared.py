@@ -1,24 +1,42 @@
-"""Splits: the paper's rule, and no patient on both sides."""
+"""Splits: the paper's rule, no patient on both sides, and digests that do not depend on how examples are held."""
 
 import random
+from collections import Counter
 from itertools import chain
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pareft.data.prepared import digest_frames, split_frame, split_keys
-from pareft.demo import write_notes
-from pareft.errors import DataError, RunError
-from pareft.preparation import write_prepared
+from pareft.data.batches import digest_pair
+from pareft.data.prepared import assign_splits, digest_frames, digest_splits, find_first, split_keys
+from pareft.errors import DataError
 
 
-def test_split_is_the_papers():
-    order = list(range(25))
-    random.Random(42).shuffle(order)
-    parts = split_keys(25, seed=42)
-    assert parts["test"] == sorted(order[-2:])
-    assert parts["validation"] == sorted(order[-4:-2])
-    assert parts["train"] == sorted(order[:-4])
+def split_as_the_release(*sizes, seed=42):
+    """Its second script, told plainly: one stream of random numbers for all sets, the last tenth test, the one before it eval."""
+    random.seed(seed)
+    for size in sizes:
+        order = list(range(size))
+        random.shuffle(order)
+        tenth = round(size * 0.1)
+        yield sorted(order[: -2 * tenth]), sorted(order[-2 * tenth : -tenth]), sorted(order[-tenth:])
+
+
+@pytest.mark.parametrize(("discharge", "radiology"), [(25, 95), (1004, 333), (6, 5000)])
+def test_splits_are_the_papers_and_radiology_continues_the_stream(discharge, radiology):
+    first, second = split_as_the_release(discharge, radiology)
+    assert tuple(split_keys(discharge, seed=42).values()) == first
+    assert tuple(split_keys(radiology, seed=42, shuffled_before=discharge).values()) == second
+    assert tuple(split_keys(radiology, seed=42).values()) != second
+
+
+def test_sizes_are_those_of_table_1():
+    """254K / 31K / 31K discharge pairs and 1.2M / 0.15M / 0.15M radiology pairs are eight, one and one tenths."""
+    sizes = [len(part) for part in split_keys(317_000, seed=42).values()]
+    assert [size // 1000 for size in sizes] == [253, 31, 31]
 
 
 def test_too_few_for_three_splits():
@@ -33,34 +51,36 @@ def test_every_row_is_in_one_split(count):
     assert all(parts.values())
 
 
-def test_no_patient_is_in_two_splits():
-    rng = random.Random(0)
-    frame = pl.DataFrame({"subject_id": [str(rng.randrange(60)) for _ in range(300)], "row": range(300)})
-    splits = split_frame(frame, by="patient", seed=1)
-    patients = [set(part["subject_id"]) for part in splits.values()]
-    assert sum(map(len, patients)) == len(set.union(*patients)) == frame["subject_id"].n_unique()
-    assert sorted(chain(*(part["row"] for part in splits.values()))) == list(range(300))
-    by_report = [set(part["subject_id"]) for part in split_frame(frame, by="report", seed=1).values()]
-    assert by_report[0] & by_report[2]  # which is why `patient` is the default of `clean`
+@given(st.lists(st.integers(0, 12), min_size=1), st.integers(0, 5))
+def test_no_patient_is_in_two_splits(groups, seed):
+    if len(set(groups)) < 3:
+        return
+    codes = assign_splits(np.array(groups), by="patient", seed=seed)
+    assert len(set(zip(groups, codes.tolist(), strict=True))) == len(set(groups))
+    first_seen = list(dict.fromkeys(groups))
+    for code, keys in enumerate(split_keys(len(first_seen), seed=seed).values()):
+        assert {group for group, own in zip(groups, codes.tolist(), strict=True) if own == code} == {
+            first_seen[key] for key in keys
+        }
 
 
-def test_prepared_folder_says_what_it_is(tmp_path):
-    notes = tmp_path / "radiology.csv"
-    notes.write_text(write_notes(120, seed=5))
-    said = write_prepared(notes, tmp_path / "out", rules="clean", split_by=None, seed=42)
-    frames = {name: pl.read_parquet(tmp_path / "out" / f"{name}.parquet") for name in ("train", "validation", "test")}
-    assert said["digest"] == digest_frames(frames)
-    assert said["examples"] == {name: frame.height for name, frame in frames.items()}
-    assert said["notes"] == 120 == sum(said["examples"].values()) + sum(said["dropped"].values())
-    assert said["split_by"] == "patient"
-    (tmp_path / "out" / "dataset.json").unlink()  # as if it had been interrupted
-    assert write_prepared(notes, tmp_path / "out", rules="clean", split_by=None, seed=42) == said
-    with pytest.raises(RunError, match="holds another prepared data set"):
-        write_prepared(notes, tmp_path / "out", rules="paper", split_by=None, seed=42)
-    assert write_prepared(notes, tmp_path / "paper", rules="paper", split_by=None, seed=42)["split_by"] == "report"
+def test_by_report_a_patient_is_in_several():
+    groups = np.array([number // 3 for number in range(300)])
+    codes = assign_splits(groups, by="report", seed=1)
+    assert max(Counter(group for group, _ in set(zip(groups.tolist(), codes.tolist(), strict=True))).values()) > 1
 
 
-def test_a_folder_with_other_things_is_not_written_to(tmp_path):
-    (tmp_path / "radiology.csv").write_text(write_notes(20, seed=5))
-    with pytest.raises(RunError, match="holds no prepared data set"):
-        write_prepared(tmp_path, tmp_path, rules="clean", split_by=None, seed=42)
+@given(st.lists(st.integers(0, 9)))
+def test_the_first_of_equal_pairs_is_found(numbers):
+    digests = np.frombuffer(b"".join(digest_pair(str(number), "") for number in numbers), dtype=np.uint8).reshape(-1, 16)
+    assert find_first(digests).tolist() == [number not in numbers[:place] for place, number in enumerate(numbers)]
+
+
+def test_a_digest_is_of_the_examples_and_their_splits():
+    rows = {"train": [("a", "b"), ("c", "d")], "test": [("e", "f")]}
+    frames = {name: pl.DataFrame(pairs, schema=["source", "target"], orient="row") for name, pairs in rows.items()}
+    assert digest_frames(frames) == digest_splits({name: b"".join(digest_pair(*pair) for pair in rows[name]) for name in rows})
+    assert digest_frames(frames) == digest_frames(dict(reversed(frames.items())))
+    moved = {"train": frames["train"].head(1), "test": pl.concat([frames["train"].tail(1), frames["test"]])}
+    assert digest_frames(moved) != digest_frames(frames)
+    assert digest_pair("ab", "c") != digest_pair("a", "bc")

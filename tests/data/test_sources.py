@@ -54,8 +54,8 @@ def test_rows_without_text_are_left_out(tmp_path):
     ("name", "text", "message"),
     [
         ("none.csv", None, r"no file or folder .*none\.csv"),
-        ("rows.csv", "a,b\n1,2\n", "has no column 'dialogue'; its columns are a, b. Name them in data.source"),
-        ("rows.xlsx", "x", r"cannot read \.xlsx; give one of \.csv"),
+        ("rows.csv", "a,b\n1,2\n", "no column dialogue, note; the columns are a, b. Name the columns in data.source"),
+        ("rows.doc", "x", r"cannot read \.doc; give one of \.csv"),
         ("rows.parquet", "x", "cannot be read as parquet"),
         ("rows.jsonl", "{", "cannot be read as jsonl"),
         ("rows.csv", "dialogue,note\nx,y\n", "has 1 usable rows; three splits need at least 3"),

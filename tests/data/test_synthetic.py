@@ -3,12 +3,12 @@
 import re
 from statistics import fmean
 
-from pareft.data.mimic import Pair, pair_radiology
+from pareft.data.sections import Pair, pair_sections
 from pareft.data.synthetic import COLUMNS, generate_radiology_notes
 from pareft.evaluation.metrics import rouge
 
 NOTES = list(generate_radiology_notes(600, seed=1))
-PAIRS = [pair for note in NOTES if isinstance(pair := pair_radiology(note["text"], "clean"), Pair)]
+PAIRS = [pair for note in NOTES if isinstance(pair := pair_sections(note["text"], "radiology", "clean"), Pair)]
 
 
 def test_same_seed_same_notes():

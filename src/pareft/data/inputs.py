@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pareft.data.blocks import explain_missing
 from pareft.errors import DataError
-from pareft.records import Identity, digest_file
+from pareft.files import digest_file
+from pareft.records import Identity
 
 Format = Literal["auto", "jsonl", "csv", "tsv", "lines"]
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".txt": "lines"}
@@ -101,12 +103,10 @@ class Inputs:
         text, identity = row.get(self.column), row.get("id")
         identity = None if identity == "" else identity
         if not isinstance(text, str):
-            known = ", ".join(map(str, row)) or "none"
-            raise DataError(
-                f"{self.name} row {number + 1} has no text {self.column!r}; it has {known}. Name the column with --source."
-            )
+            why = "it is no text" if self.column in row else explain_missing([self.column], list(map(str, row)))
+            raise DataError(f"{self.name} row {number + 1} has no text in {self.column!r}: {why}. Name the column with --source.")
         if not isinstance(identity, str | int | float | None) or (isinstance(identity, float) and not math.isfinite(identity)):
-            raise DataError(f"{self.name} row {number + 1}: the id {identity!r} is neither a text nor a number")
+            raise DataError(f"{self.name} row {number + 1}: its id is neither a text nor a finite number")
         if any("\ud800" <= letter <= "\udfff" for value in (text, identity) if isinstance(value, str) for letter in value):
             raise DataError(f"{self.name} row {number + 1} holds half a surrogate pair, which is no character; mend or drop it")
         return identity, text

@@ -1,78 +1,82 @@
-"""Prepared data sets: splits as Parquet and what they are in `dataset.json`."""
+"""Prepared data sets: which pair is in which split, and what identifies the pairs."""
 
 import hashlib
 import random
-from pathlib import Path
+from array import array
+from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
-from pareft.data.mimic import Rules, Tally, read_radiology
+from pareft.data.batches import digest_pair
 from pareft.errors import DataError
 
 SplitBy = Literal["report", "patient"]
 SPLIT_NAMES = ("train", "validation", "test")
 
 
-def split_frame(frame: pl.DataFrame, *, by: SplitBy, seed: int) -> dict[str, pl.DataFrame]:
-    """8:1:1, every split in the frame's order. By `patient`, no `subject_id` is in two splits, and the sizes are those of
-    patients.
-    """
-    keys = frame["subject_id"].unique(maintain_order=True).to_list() if by == "patient" else list(range(frame.height))
-    parts = split_keys(len(keys), seed=seed)
-    if by == "report":
-        return {name: frame[indices] for name, indices in parts.items()}
-    return {name: frame.filter(pl.col("subject_id").is_in([keys[i] for i in indices])) for name, indices in parts.items()}
-
-
-def split_keys(count: int, *, seed: int) -> dict[str, list[int]]:
+def split_keys(count: int, *, seed: int, shuffled_before: int = 0) -> dict[str, list[int]]:
     """The paper's rule: shuffle, last tenth test, the tenth before it validation, each sorted. A split of its own has at least
     one.
+
+    `shuffled_before`: how many were shuffled first with the same stream of random numbers, as the release does with the discharge
+    pairs before the radiology ones.
+
+    Raises:
+        DataError: fewer than three.
     """
     if count < 3:
         raise DataError(f"{count} examples or patients are too few for three splits; 3 is the least")
-    order = list(range(count))
-    random.Random(seed).shuffle(order)
+    generator = random.Random(seed)
+    generator.shuffle(array("q", range(shuffled_before)))
+    order = array("q", range(count))
+    generator.shuffle(order)
     tenth = max(1, round(0.1 * count))
     train, validation, test = order[: -2 * tenth], order[-2 * tenth : -tenth], order[-tenth:]
     return {name: sorted(part) for name, part in zip(SPLIT_NAMES, (train, validation, test), strict=True)}
 
 
-def prepare_radiology(
-    notes: Path, *, rules: Rules = "clean", split_by: SplitBy | None = None, seed: int = 42
-) -> tuple[dict[str, pl.DataFrame], dict[str, object]]:
-    """Radiology notes to splits and their description. `split_by` is by patient for `clean` and by report for `paper`.
+def assign_splits(groups: np.ndarray, *, by: SplitBy, seed: int, shuffled_before: int = 0) -> np.ndarray:
+    """Which split every example is in, as its place in `SPLIT_NAMES`. groups: (N,) the number of everyone's patient.
 
-    Raises:
-        DataError: what `read_radiology` refuses.
+    By `patient`, no patient is in two splits, and the sizes are those of patients, who are shuffled in the order they appear in.
     """
-    by: SplitBy = split_by or ("patient" if rules == "clean" else "report")
-    frame, tally = read_radiology(notes, rules=rules)
-    splits = split_frame(frame, by=by, seed=seed)
-    return splits, describe_splits(splits, tally, rules=rules, split_by=by, seed=seed)
+    if by == "patient":
+        numbers, first, places = np.unique(groups, return_index=True, return_inverse=True)
+        ranks = np.empty(len(numbers), dtype=np.int64)
+        ranks[np.argsort(first)] = np.arange(len(numbers))
+        keys = ranks[places]
+    else:
+        numbers, keys = groups, np.arange(len(groups))
+    of_keys = np.empty(len(numbers), dtype=np.uint8)
+    for number, indices in enumerate(split_keys(len(numbers), seed=seed, shuffled_before=shuffled_before).values()):
+        of_keys[indices] = number
+    return of_keys[keys]
 
 
-def describe_splits(
-    splits: dict[str, pl.DataFrame], tally: Tally, *, rules: Rules, split_by: SplitBy, seed: int
-) -> dict[str, object]:
-    """What `dataset.json` holds: the rules, the seed, counts, what was dropped and why, and a digest of the examples."""
-    return {
-        "builder": "mimic-radiology",
-        "rules": rules,
-        "split_by": split_by,
-        "seed": seed,
-        "notes": tally.notes,
-        "dropped": tally.dropped,
-        "examples": {name: frame.height for name, frame in splits.items()},
-        "digest": digest_frames(splits),
-    }
+def find_first(digests: np.ndarray) -> np.ndarray:
+    """Which rows are no repetition of one before. digests: (N, 16) bytes. Returns (N,) bool."""
+    high, low = digests.view("<u8").reshape(-1, 2).T
+    order = np.lexsort((low, high))  # stable: of equal ones, the first stays first
+    first = np.ones(len(order), dtype=bool)
+    first[order[1:]] = (high[order[1:]] != high[order[:-1]]) | (low[order[1:]] != low[order[:-1]])
+    return first
 
 
-def digest_frames(splits: dict[str, pl.DataFrame]) -> str:
-    """Identify the examples themselves, whatever file they came from."""
-    digest = hashlib.sha256()
-    for name in sorted(splits):
-        digest.update(name.encode())
-        for source, target in splits[name].select("source", "target").iter_rows():
-            digest.update(f"\x00{source}\x00{target}".encode())
-    return digest.hexdigest()[:16]
+def digest_splits(digests: Mapping[str, bytes]) -> str:
+    """Identify examples, whatever file they came from, by the digests of their pairs, split by split."""
+    found = hashlib.sha256()
+    for name in sorted(digests):
+        found.update(name.encode() + b"\x00" + digests[name])
+    return found.hexdigest()[:16]
+
+
+def digest_frames(splits: Mapping[str, pl.DataFrame]) -> str:
+    """Identify the examples of frames."""
+    return digest_splits(
+        {
+            name: b"".join(digest_pair(*row) for row in frame.select("source", "target").iter_rows())
+            for name, frame in splits.items()
+        }
+    )

@@ -1,20 +1,29 @@
 """Any table with two text columns: CSV, JSONL or Parquet files, a prepared folder, or a data set on the Hub."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from pareft.data.batches import Flaw
+from pareft.data.blocks import explain_missing
 from pareft.data.prepared import SPLIT_NAMES, split_keys
+from pareft.data.rows import find_format, read_rows
 from pareft.errors import DataError
 from pareft.recipe import DataSettings
 
-READERS = {
+READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     ".csv": lambda path: pl.read_csv(path, infer_schema=False),
     ".tsv": lambda path: pl.read_csv(path, infer_schema=False, separator="\t"),
+    ".json": lambda path: _gather(path),
     ".jsonl": pl.read_ndjson,
+    ".ndjson": pl.read_ndjson,
     ".parquet": pl.read_parquet,
+    ".xlsx": lambda path: _gather(path),
 }
+SPLIT_ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
 
 
 def read_splits(settings: DataSettings, *, seed: int) -> dict[str, pl.DataFrame]:
@@ -57,24 +66,50 @@ def _read_tables(settings: DataSettings) -> dict[str, tuple[pl.DataFrame, str]]:
         return {name: (_read_file(file), str(file)) for name, file in found.items()}
     if path.is_file():
         return {"train": (_read_file(path), str(path))}
-    if path.suffix.lower() in READERS or path.is_absolute() or settings.path.startswith(".") or settings.path.count("/") > 1:
+    if looks_like_file(settings.path):
         raise DataError(f"no file or folder {settings.path}")
-    return _read_hub(settings.path)
+    return {split: (table.to_polars(), f"{settings.path}[{split}]") for split, table in read_hub(settings.path).items()}
 
 
 def _read_file(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise DataError(f"no file {path}")
-    reader = READERS.get(path.suffix.lower())
+    reader = READERS.get(find_format(path))
     if reader is None:
         raise DataError(f"{path}: cannot read {path.suffix or 'a file without a suffix'}; give one of {', '.join(READERS)}")
     try:
         return reader(path)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{path} cannot be read as {find_format(path)[1:]}: {_scrub(error)}") from error
 
 
-def _read_hub(name: str) -> dict[str, tuple[pl.DataFrame, str]]:
+def _gather(path: Path) -> pl.DataFrame:
+    rows = []
+    for row in read_rows(path):
+        if isinstance(row, Flaw):
+            raise ValueError(f"line {row.line}: {row.reason}")
+        rows.append(row[1])
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _scrub(error: Exception) -> str:
+    """The first line of a message without what it quotes, which may be a patient's text."""
+    return re.sub(r"[`\"'].*[`\"']", "…", str(error).splitlines()[0])[:200]
+
+
+def looks_like_file(place: str) -> bool:
+    """Whether a place that is no folder means a file, and not a name on the Hub."""
+    path = Path(place)
+    known = find_format(path) in READERS
+    return path.is_file() or known or path.is_absolute() or place.startswith(".") or place.count("/") > 1
+
+
+def read_hub(name: str) -> dict[str, Any]:
+    """The splits of a data set on the Hub that are training, validation or test ones, as `datasets` has them.
+
+    Raises:
+        DataError: it cannot be read, or has none of them.
+    """
     import datasets
 
     try:
@@ -82,17 +117,13 @@ def _read_hub(name: str) -> dict[str, tuple[pl.DataFrame, str]]:
     except Exception as error:  # the Hub's client raises anything from ConnectionError to its own classes
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"{name!r} is no file here, and it cannot be read from the Hub: {reason}") from error
-    aliases: Mapping[str, str] = {"valid": "validation", "val": "validation", "dev": "validation"}
-    tables = {aliases.get(split, split): (table.to_polars(), f"{name}[{split}]") for split, table in loaded.items()}
-    return {split: table for split, table in tables.items() if split in SPLIT_NAMES}
+    tables = {SPLIT_ALIASES.get(split, split): table for split, table in loaded.items()}
+    return {split: tables[split] for split in SPLIT_NAMES if split in tables}
 
 
 def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl.DataFrame:
     if lost := [column for column in (settings.source, settings.target) if column not in table.columns]:
-        raise DataError(
-            f"{where} has no column {lost[0]!r}; its columns are {', '.join(table.columns)}. "
-            "Name them in data.source and data.target."
-        )
+        raise DataError(f"{where}: {explain_missing(lost, table.columns)}. Name the columns in data.source and data.target.")
     for column in (settings.source, settings.target):
         if table.schema[column].is_nested():
             raise DataError(f"{where}: column {column!r} holds {table.schema[column]}, not text; join it to one text per row first")

@@ -18,10 +18,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import RunError
 from pareft.evaluation.generation import Batch, make_batches, write_batch
+from pareft.files import fill_file, open_alone, open_private
 from pareft.models.digests import LAYERS_KEY, PLAN_KEY, digest_state
 from pareft.recipe import EvaluateSettings
-from pareft.records import Identity, fill_file
-from pareft.runtime import Processes, open_alone
+from pareft.records import Identity
+from pareft.runtime import Processes
 
 Row = dict[str, Any]
 _NOT_HOW = {"_name_or_path", "transformers_version", PLAN_KEY, LAYERS_KEY}  # what a config says besides how the model computes
@@ -61,7 +62,7 @@ class Predictions:
     def __enter__(self) -> "Predictions":
         self.target.parent.mkdir(parents=True, exist_ok=True)
         own = self.target.with_name(f".{self.target.name}.{self.processes.rank}.partial")
-        self._file = own.open("ab+") if self.processes.rank else open_alone(own)  # the first one's is the lock of all
+        self._file = open_private(own) if self.processes.rank else open_alone(own)  # the first one's is the lock of all
         if not self.processes.share(self._file is not None):
             raise RunError(f"another process is writing {self.target}; wait for it, or give another place with --out or --output")
         assert self._file
@@ -175,8 +176,8 @@ def predict(
 
 
 def write_rows(target: Path, rows: Iterable[Mapping[str, Any] | str]) -> None:
-    """Rows as JSONL, and texts as plain lines: whole or not at all."""
-    with fill_file(target) as file:
+    """Rows as JSONL, and texts as plain lines, for their owner alone: whole or not at all."""
+    with fill_file(target, private=True) as file:
         for row in rows:
             file.write((row if isinstance(row, str) else json.dumps(row, ensure_ascii=False)).encode() + b"\n")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pareft.errors import RunError
 from pareft.exporting.forms import WRITERS, Form
-from pareft.records import RunRecord, explain_os_error
+from pareft.files import explain_os_error
+from pareft.records import RunRecord
 from pareft.run_folder import ADAPTER, RECIPE, is_run, read_record
 
 

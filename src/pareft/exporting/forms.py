@@ -12,12 +12,13 @@ from pareft.artefact import load
 from pareft.exporting.card import describe_base, describe_checkpoint, list_scores
 from pareft.exporting.checking import Checked, check, compute_logits, make_inputs, verify
 from pareft.exporting.onnx_file import ONNX_FILE, ONNX_NOTE, write_onnx
+from pareft.files import write_atomic
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.loading import load as load_base
 from pareft.models.padding import pad
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.saving import is_stock, save_checkpoint
-from pareft.records import RunRecord, write_atomic
+from pareft.records import RunRecord
 from pareft.run_folder import ADAPTER, RECIPE, RECORD
 from pareft.tuning.adapters import merge
 from pareft.tuning.storage import describe_adapter, make_mixable, read_adapter, write_adapter

@@ -5,12 +5,12 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import ModelError
+from pareft.files import fill_folder, write_atomic
 from pareft.models.families import find_family
 from pareft.models.identity import forget_fingerprint
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.surgery import known_plan
 from pareft.models.width import fits_stock
-from pareft.records import fill_folder, write_atomic
 
 
 def save_checkpoint(

@@ -16,10 +16,8 @@ COLOURS = ("#4c566a", "#d08770", "#5e81ac", "#2e8b57", "#b48ead", "#a3be8c", "#b
 def draw_png(comparison: Comparison) -> bytes:
     """Four panels of bars above the table itself, as PNG bytes."""
     rows = [row for row in comparison.rows if row.trainable is not None]
-    figure = Figure(figsize=(12, 6.6), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = start_figure(comparison.title, width=12, height=6.6)
     panels = figure.subplot_mosaic([["quality", "speed", "memory", "trained"], ["table"] * 4], height_ratios=[1.5, 1])
-    figure.suptitle(comparison.title, fontsize=14, fontweight="bold")
     _draw_bars(panels["quality"], rows, [row.quality_kept_percent for row in rows], "Quality kept %\n(higher is better)")
     _draw_bars(panels["speed"], rows, [row.speed_percent for row in rows], "Training speed %\n(higher is better)")
     _draw_bars(panels["memory"], rows, [row.memory_percent for row in rows], "Training memory %\n(lower is better)")
@@ -27,6 +25,19 @@ def draw_png(comparison: Comparison) -> bytes:
     _draw_table(panels["table"], comparison)
     notes = [note for note in explain(comparison) if not note.startswith("Speed and memory")]  # that one is too long for a picture
     figure.supxlabel("\n".join(notes), fontsize=8, color="#555555")
+    return render_png(figure)
+
+
+def start_figure(title: str, *, width: float, height: float) -> Figure:
+    """An empty figure of so many inches under its title, without a screen."""
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=14, fontweight="bold")
+    return figure
+
+
+def render_png(figure: Figure) -> bytes:
+    """A figure as PNG bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

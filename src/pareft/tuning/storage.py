@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pareft.errors import AdapterError
+from pareft.files import fill_folder, write_atomic
 from pareft.models.plan import PLAN_FILE, PruningPlan
-from pareft.records import fill_folder, write_atomic
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PREFIX, _BIAS = "base_model.model.", ".base_layer.bias"  # as peft names tensors

@@ -9,7 +9,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from pareft.errors import PareftWarning
 from pareft.evaluation.metrics.rouge import ROUGE_TYPES, rouge
-from pareft.evaluation.metrics.sentences import join_sentences, split_sentences
+from pareft.sentences import join_sentences, split_sentences
 
 
 def test_equal_texts_score_100_and_foreign_ones_0():

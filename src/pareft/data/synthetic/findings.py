@@ -36,6 +36,8 @@ class Finding:
 class Exam:
     """A kind of study: its titles, its findings by name, what is mentioned and never concluded, and the conclusion when all is
     well.
+
+    Detailed notes have more of what is not concluded: `circumstances` of the request, `protocols`, and `surroundings` of findings.
     """
 
     titles: tuple[str, ...]
@@ -44,3 +46,6 @@ class Exam:
     findings: dict[str, Finding]
     incidental: tuple[str, ...]
     normal: str
+    circumstances: tuple[str, ...]
+    protocols: tuple[str, ...]
+    surroundings: tuple[str, ...]

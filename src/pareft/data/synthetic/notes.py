@@ -9,15 +9,18 @@ import random
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from pareft.data.synthetic.abdomen import ABDOMEN
 from pareft.data.synthetic.chest import CHEST
 from pareft.data.synthetic.findings import SIDES, TRENDS, Exam, Finding
 from pareft.data.synthetic.head import HEAD
+from pareft.data.synthetic.rows import generate_rows
 
-COLUMNS = ("note_id", "subject_id", "hadm_id", "note_type", "note_seq", "charttime", "storetime", "text")
+WIDTH = 78
 EXAMS = (CHEST, CHEST, CHEST, HEAD, ABDOMEN)
+COMPARED = (".", " and reports of earlier studies.", ", performed at an outside hospital.", " and multiple previous examinations.")
+CALLED = " Dr. ___ discussed these findings by telephone."
+SIGNATURE = " Dr. ___, attending radiologist, reviewed the images and the report.\n Electronically signed by Dr. ___"
 
 
 @dataclass(frozen=True)
@@ -38,34 +41,19 @@ class Observation:
         return {"side": self.side, "size": self.size, "place": self.place, "count": self.count}
 
 
-def generate_radiology_notes(count: int, *, seed: int) -> Iterator[dict[str, str]]:
+def generate_radiology_notes(count: int, *, seed: int, detailed: bool = False) -> Iterator[dict[str, str]]:
     """Yield `count` notes as rows with the columns of `radiology.csv`; one patient has one to four of them.
 
-    About 4 % lack findings or an impression, as real ones do, and are there for the builder to drop.
+    About 4 % lack findings or an impression, as real ones do, and are there for the builder to drop. `detailed` notes are as long
+    as real ones, some 130 words before the impression.
     """
     rng = random.Random(seed)
-    subject, left, sequence = 10_000_000, 0, 0
-    when = datetime(2110, 1, 1)
-    for _ in range(count):
-        if left == 0:
-            subject, left, sequence = subject + rng.randint(1, 60), rng.choice((1, 1, 2, 3, 4)), 3
-            when = datetime(2110, 1, 1) + timedelta(minutes=rng.randrange(60 * 24 * 365 * 90))
-        left, sequence = left - 1, sequence + rng.randint(1, 4)
-        when += timedelta(hours=rng.randint(5, 900))
-        stored = when + timedelta(minutes=rng.randint(20, 900))
-        yield {
-            "note_id": f"{subject}-RR-{sequence}",
-            "subject_id": str(subject),
-            "hadm_id": str(rng.randint(20_000_000, 29_999_999)) if rng.random() < 0.6 else "",
-            "note_type": "RR",
-            "note_seq": str(sequence),
-            "charttime": f"{when:%Y-%m-%d %H:%M:00}",
-            "storetime": f"{stored:%Y-%m-%d %H:%M:00}",
-            "text": _write_note(rng),
-        }
+    return generate_rows(
+        count, rng, kind="RR", notes_per_patient=(1, 1, 2, 3, 4), admitted=0.6, write=lambda: _write_note(rng, detailed=detailed)
+    )
 
 
-def _write_note(rng: random.Random) -> str:
+def _write_note(rng: random.Random, *, detailed: bool) -> str:
     exam = rng.choice(EXAMS)
     observations = _observe(exam, rng)
     asked = rng.choice([name for name, finding in exam.findings.items() if finding.questions])
@@ -75,19 +63,36 @@ def _write_note(rng: random.Random) -> str:
         f"INDICATION:  {patient}  // {rng.choice(exam.findings[asked].questions)}",
         f"TECHNIQUE:  {rng.choice(exam.techniques)}.",
         f"COMPARISON:  {'___' if any(o.trend for o in observations) else rng.choice(('None.', '___'))}",
-        f"FINDINGS: \n\n{_describe(exam, observations, asked, rng)}",
+        f"FINDINGS: \n\n{_describe(exam, observations, asked, rng, detailed=detailed)}",
         f"IMPRESSION: \n\n{_conclude(exam, observations, asked)}",
     ]
+    if detailed:
+        sections[1] += f". {rng.choice(exam.circumstances)}."
+        sections[2] += f" {rng.choice(exam.protocols)}."
+        sections[3] += rng.choice(COMPARED) if sections[3].endswith("___") else ""
     if rng.random() < 0.04:
         del sections[rng.choice((4, 5))]
     body = "\n\n".join(_wrap(section) for section in sections)
-    end = f"\n\n{'_' * 78}\n Dr. ___ discussed these findings by telephone." if rng.random() < 0.05 else ""
+    share, signature = (0.02, SIGNATURE) if detailed else (0.05, CALLED)
+    end = f"\n\n{'_' * 78}\n{signature}" if rng.random() < share else ""
     return f"{'FINAL REPORT':>45}\n{body}\n{end}"
 
 
 def _wrap(section: str) -> str:
     """Lines of at most 78 characters with the leading blank that MIMIC's reports have."""
-    return "\n".join(textwrap.fill(line, 78, initial_indent=" ", subsequent_indent=" ") or " " for line in section.split("\n"))
+    return "\n".join(_fill(line) or " " for line in section.split("\n"))
+
+
+def _fill(line: str) -> str:
+    """What `textwrap.fill` gives, and much sooner unless there is a hyphen to break at."""
+    if "-" in line:
+        return textwrap.fill(line, WIDTH, initial_indent=" ", subsequent_indent=" ")
+    lines, rest = [], line.rstrip()
+    while len(rest) >= WIDTH:
+        cut = rest.rfind(" ", 0, WIDTH)
+        lines.append(f" {rest[:cut].rstrip()}")
+        rest = rest[cut:].lstrip()
+    return "\n".join([*lines, f" {rest}"] if rest else lines)
 
 
 def _observe(exam: Exam, rng: random.Random) -> list[Observation]:
@@ -107,7 +112,7 @@ def _observe(exam: Exam, rng: random.Random) -> list[Observation]:
     return observations
 
 
-def _describe(exam: Exam, observations: list[Observation], asked: str, rng: random.Random) -> str:
+def _describe(exam: Exam, observations: list[Observation], asked: str, rng: random.Random, *, detailed: bool) -> str:
     sentences = []
     for observation in observations:
         sentence = rng.choice(observation.finding.wordings).format(**observation.slots)
@@ -118,6 +123,8 @@ def _describe(exam: Exam, observations: list[Observation], asked: str, rng: rand
     denied = set(rng.sample(absent, min(len(absent), rng.randint(2, 3)))) | ({asked} & set(absent))
     sentences += [f"{rng.choice(exam.findings[name].denials)}." for name in sorted(denied)]
     sentences += [f"{sentence}." for sentence in rng.sample(exam.incidental, rng.randint(0, 2))]
+    if detailed:
+        sentences += [f"{sentence}." for sentence in rng.sample(exam.surroundings, rng.choice((1, 2, 2, 3, 3)))]
     rng.shuffle(sentences)
     return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
 

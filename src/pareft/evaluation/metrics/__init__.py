@@ -116,7 +116,7 @@ def _check_texts(kind: str, found: Any) -> list[str]:
         raise DataError(f"{kind}s: give a list of texts, not {type(found).__name__}")
     texts = list(found)
     if wrong := [index for index, text in enumerate(texts) if not isinstance(text, str)]:
-        raise DataError(f"{kind} {wrong[0]} is {texts[wrong[0]]!r}, and no text")
+        raise DataError(f"{kind} {wrong[0]} is {type(texts[wrong[0]]).__name__}, and no text")
     return texts
 
 

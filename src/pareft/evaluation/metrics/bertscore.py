@@ -13,8 +13,8 @@ from pareft.errors import DataError
 from pareft.evaluation.metrics.scorers import find_limit, load_scorer, open_scorer
 from pareft.evaluation.metrics.scores import Scores, average
 from pareft.extras import explain_missing
+from pareft.files import digest_file
 from pareft.recipe import BertScoreSettings
-from pareft.records import digest_file
 
 PARTS = ("precision", "recall", "f1")
 LONGEST = 512  # tokens of a text that are compared

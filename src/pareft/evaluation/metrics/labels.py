@@ -91,8 +91,8 @@ def regression(predictions: Sequence[str], references: Sequence[str]) -> Scores:
 
 def check_numbers(references: Sequence[str]) -> None:
     """Raise `DataError` if a reference is no number."""
-    if wrong := [text for text in references if math.isnan(_number(text))]:
-        raise DataError(f"regression: the reference {wrong[0]!r} is no number; choose another metric, or another target column")
+    if wrong := [place for place, text in enumerate(references) if math.isnan(_number(text))]:
+        raise DataError(f"regression: the reference of example {wrong[0]} is no number; choose another metric or target column")
 
 
 def _recompute(

@@ -12,7 +12,7 @@ from rouge_score.tokenizers import Tokenizer
 
 from pareft.errors import PareftWarning
 from pareft.evaluation.metrics.scores import Scores, average
-from pareft.evaluation.metrics.sentences import join_sentences
+from pareft.sentences import join_sentences
 
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 KEPT_STEMS = 100_000

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from pareft.errors import DataError
 from pareft.evaluation.metrics.scorers import find_limit, load_scorer, open_scorer
 from pareft.evaluation.metrics.scores import Array, Scores, average
-from pareft.evaluation.metrics.sentences import split_sentences
+from pareft.files import digest_file
 from pareft.recipe import SummacSettings
-from pareft.records import digest_file
+from pareft.sentences import split_sentences
 
 ENTAILMENT, CONTRADICTION = 0, 1
 SHORTEST = 10  # characters; shorter sentences say nothing, as in the published code

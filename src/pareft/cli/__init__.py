@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from pareft.cli.prepare import prepare
 from pareft.errors import PareftError, PareftWarning
 
 
@@ -55,6 +56,7 @@ def about(
 
 adapters = typer.Typer(no_args_is_help=True, help="Work on a trained adapter.")
 app.add_typer(adapters, name="adapter")
+app.add_typer(prepare, name="prepare")
 
 RecipeArgument = Annotated[Path, typer.Argument(help="A recipe, such as recipes/mts-dialog.yaml.", show_default=False)]
 ChangesArgument = Annotated[
@@ -152,23 +154,6 @@ def generate(
         model, input, output, changes or [], column=source, format=format, prefix=prefix, max_source_tokens=max_source_tokens,
         merged=not keep_adapter,
     )  # fmt: skip
-
-
-@app.command()
-def prepare(
-    builder: Annotated[str, typer.Argument(help="mimic-radiology")],
-    notes: Annotated[Path, typer.Option(help="radiology.csv or .csv.gz, or the folder it is in.")],
-    out: Annotated[Path, typer.Option(help="The folder for train, validation and test.parquet and dataset.json.")],
-    rules: Annotated[str, typer.Option(help="clean, or paper for exactly what the paper's release gives.")] = "clean",
-    split_by: Annotated[
-        str | None, typer.Option(help="report or patient.  [default: patient; with --rules paper, report]", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="The seed of the split.")] = 42,
-) -> None:
-    """Turn clinical notes into (findings, impression) examples."""
-    from pareft.verbs import prepare_and_show
-
-    prepare_and_show(builder, notes, out, rules=rules, split_by=split_by, seed=seed)
 
 
 @app.command()

@@ -1,0 +1,214 @@
+"""`pareft prepare`: one short function per builder."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+prepare = typer.Typer(
+    no_args_is_help=True, help="Build data sets: clinical notes, dialogues or any table into train, validation and test."
+)
+
+NotesOption = Annotated[Path, typer.Option(help="The file of notes, .csv or .csv.gz, or the folder it is in.", show_default=False)]
+OutOption = Annotated[
+    Path, typer.Option(help="The folder to write: train, validation and test.parquet and dataset.json.", show_default=False)
+]
+RulesOption = Annotated[str, typer.Option(help="clean, or paper for exactly what the paper's release gives.")]
+SplitByOption = Annotated[
+    str | None, typer.Option(help="report or patient.  [default: patient; with --rules paper, report]", show_default=False)
+]
+SeedOption = Annotated[int, typer.Option(help="The seed of the split.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row; else they are counted and left out.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a data set that is there.")]
+ShowTextOption = Annotated[
+    bool, typer.Option("--show-text", help="Print an example and how bad rows begin, in the terminal alone; else no text is shown.")
+]
+StatisticsOption = Annotated[
+    bool, typer.Option("--statistics", help="Describe what was written, too; see `pareft prepare statistics`.")
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Processes beside this one.  [default: one a core; none for a small file]", show_default=False),
+]
+
+
+def _handle(*, strict: bool, overwrite: bool, show_text: bool, workers: int | None = 0) -> Any:
+    from pareft.preparation.writing import Handling
+
+    return Handling(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers)
+
+
+def _describe(asked: bool, *folders: Path) -> None:
+    if asked:
+        from pareft.preparation.statistics import Reader
+        from pareft.preparing import describe_and_show
+
+        for folder in folders:
+            describe_and_show(folder, Reader())
+
+
+@prepare.command("mimic-discharge")
+def mimic_discharge(
+    notes: NotesOption,
+    out: OutOption,
+    rules: RulesOption = "clean",
+    split_by: SplitByOption = None,
+    seed: SeedOption = 42,
+    workers: WorkersOption = None,
+    strict: StrictOption = False,
+    overwrite: OverwriteOption = False,
+    show_text: ShowTextOption = False,
+    statistics: StatisticsOption = False,
+) -> None:
+    """MIMIC-IV-Note's discharge summaries: the hospital stay → its diagnoses."""
+    from pareft.preparing import prepare_notes_and_show
+
+    handling = _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers)
+    prepare_notes_and_show(
+        "discharge", notes, out, rules=rules, split_by=split_by, seed=seed, discharge_count=None, handling=handling
+    )
+    _describe(statistics, out)
+
+
+@prepare.command("mimic-radiology")
+def mimic_radiology(
+    notes: NotesOption,
+    out: OutOption,
+    rules: RulesOption = "clean",
+    split_by: SplitByOption = None,
+    seed: SeedOption = 42,
+    discharge_count: Annotated[
+        int | None,
+        typer.Option(min=0, help="With --rules paper: how many discharge pairs were split before.", show_default=False),
+    ] = None,
+    workers: WorkersOption = None,
+    strict: StrictOption = False,
+    overwrite: OverwriteOption = False,
+    show_text: ShowTextOption = False,
+    statistics: StatisticsOption = False,
+) -> None:
+    """MIMIC-IV-Note's radiology reports: findings → impression."""
+    from pareft.preparing import prepare_notes_and_show
+
+    handling = _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers)
+    prepare_notes_and_show(
+        "radiology", notes, out, rules=rules, split_by=split_by, seed=seed, discharge_count=discharge_count, handling=handling
+    )
+    _describe(statistics, out)
+
+
+@prepare.command("mimic")
+def mimic(
+    notes: Annotated[Path, typer.Option(help="The folder of discharge.csv and radiology.csv, or .csv.gz.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The folder for the folders discharge and radiology.", show_default=False)],
+    rules: RulesOption = "clean",
+    split_by: SplitByOption = None,
+    seed: SeedOption = 42,
+    workers: WorkersOption = None,
+    strict: StrictOption = False,
+    overwrite: OverwriteOption = False,
+    show_text: ShowTextOption = False,
+    statistics: StatisticsOption = False,
+) -> None:
+    """Both of MIMIC-IV-Note's files; with --rules paper, split as one after the other, as the paper does."""
+    from pareft.preparing import prepare_both_and_show
+
+    handling = _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers)
+    prepare_both_and_show(notes, out, rules=rules, split_by=split_by, seed=seed, handling=handling)
+    _describe(statistics, out / "discharge", out / "radiology")
+
+
+PlaceArgument = Annotated[
+    str, typer.Argument(metavar="FILE|HUB_NAME", help="CSV, TSV, JSON, JSONL, Parquet or Excel, or a data set on the Hub.")
+]
+IdOption = Annotated[str | None, typer.Option("--id", help="The column of ids.  [default: the row's number]", show_default=False)]
+GroupOption = Annotated[str | None, typer.Option(help="Rows that are equal in this column stay in one split.", show_default=False)]
+DuplicatesOption = Annotated[bool, typer.Option("--drop-duplicates", help="Leave out pairs that were there before.")]
+
+
+@prepare.command("dialogue")
+def dialogue(
+    place: PlaceArgument,
+    out: OutOption,
+    source: Annotated[str, typer.Option(help="The column of what is asked.")] = "input",
+    target: Annotated[str, typer.Option(help="The column of what is answered.")] = "output",
+    id: IdOption = None,
+    group: GroupOption = None,
+    seed: SeedOption = 42,
+    drop_duplicates: DuplicatesOption = False,
+    strict: StrictOption = False,
+    overwrite: OverwriteOption = False,
+    show_text: ShowTextOption = False,
+    statistics: StatisticsOption = False,
+) -> None:
+    """Questions and answers in ChatDoctor's format (instruction, input, output): HealthCareMagic, iCliniq."""
+    _prepare_table("dialogue", place, out, source, target, id, group, seed, drop_duplicates, strict, overwrite, show_text)
+    _describe(statistics, out)
+
+
+@prepare.command("table")
+def table(
+    place: PlaceArgument,
+    out: OutOption,
+    source: Annotated[str, typer.Option(help="The column of the texts that are read.")] = "source",
+    target: Annotated[str, typer.Option(help="The column of the texts that are written.")] = "target",
+    id: IdOption = None,
+    group: GroupOption = None,
+    seed: SeedOption = 42,
+    drop_duplicates: DuplicatesOption = False,
+    strict: StrictOption = False,
+    overwrite: OverwriteOption = False,
+    show_text: ShowTextOption = False,
+    statistics: StatisticsOption = False,
+) -> None:
+    """Any table with two text columns, split 8:1:1; a Hub data set with three splits keeps them."""
+    _prepare_table("table", place, out, source, target, id, group, seed, drop_duplicates, strict, overwrite, show_text)
+    _describe(statistics, out)
+
+
+def _prepare_table(
+    builder: str, place: str, out: Path, source: str, target: str, id: str | None, group: str | None, seed: int,
+    drop_duplicates: bool, strict: bool, overwrite: bool, show_text: bool,
+) -> None:  # fmt: skip
+    from pareft.data.tables import Columns
+    from pareft.preparing import prepare_table_and_show
+
+    handling = _handle(strict=strict, overwrite=overwrite, show_text=show_text)
+    columns = Columns(source, target, id, group)
+    prepare_table_and_show(place, out, columns, builder=builder, seed=seed, drop_duplicates=drop_duplicates, handling=handling)
+
+
+@prepare.command("synthetic")
+def synthetic(
+    kind: Annotated[str, typer.Option(help="discharge or radiology.", show_default=False)],
+    notes: Annotated[int, typer.Option(min=1, help="How many.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The folder for discharge.csv or radiology.csv.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="The seed of the notes.")] = 42,
+    packed: Annotated[bool, typer.Option("--gzip", help="Write .csv.gz, as PhysioNet does.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+) -> None:
+    """Notes in MIMIC-IV-Note's shape that no patient stands behind, to try the builders and the pipeline with."""
+    from pareft.preparing import synthesise_and_show
+
+    synthesise_and_show(kind, notes, out, seed=seed, packed=packed, overwrite=overwrite)
+
+
+@prepare.command("statistics")
+def describe(
+    folder: Annotated[Path, typer.Argument(help="A prepared folder.", show_default=False)],
+    recipe: Annotated[Path | None, typer.Option(help="Take base, prefix and lengths from a recipe.", show_default=False)] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Whose tokens are counted.  [default: the recipe's, or pareft-mini]", show_default=False)
+    ] = None,
+    max_source_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longer sources are cut.  [default: the recipe's, or 1024]", show_default=False)
+    ] = None,
+    max_target_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longer targets are cut.  [default: the recipe's, or 128]", show_default=False)
+    ] = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Sizes, sentences, words and novel n-grams of the splits, and how much of the texts a recipe cuts, with a histogram."""
+    from pareft.preparing import choose_reader, describe_and_show
+
+    describe_and_show(folder, choose_reader(recipe, base, max_source_tokens, max_target_tokens), workers=workers)

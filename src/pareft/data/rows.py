@@ -1,0 +1,196 @@
+"""The rows of any table with named columns, one after the other: CSV, TSV, JSON, JSONL (each also gzipped), Parquet, Excel."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pareft.data.batches import Flaw
+from pareft.data.blocks import Blocks, check_header
+from pareft.errors import DataError
+from pareft.extras import explain_missing
+
+LONGEST_ROW = 16_000_000  # characters
+BLANK, BETWEEN = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n,]*")
+PARQUET_ROWS = 1000
+
+Row = tuple[int, dict[str, Any], float]  # its first line (or number), its values by column, how much of the file was read
+
+
+def read_rows(path: Path) -> Iterator[Row | Flaw]:
+    """Every row that can be read, and for the others why not. Values are as the format has them.
+
+    Raises:
+        DataError: no such file, a format that is not read, a file of another kind than its name says.
+    """
+    if not path.is_file():
+        raise DataError(f"no file {path}")
+    reader = READERS.get(find_format(path))
+    if reader is None:
+        raise DataError(f"{path}: cannot read {path.suffix or 'a file without a suffix'}; give one of {', '.join(READERS)}")
+    return reader(path)
+
+
+def find_format(path: Path) -> str:
+    """The suffix that says the format; that of a packed file is before `.gz`."""
+    return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
+
+
+class _Feed:
+    """Lines for a CSV reader, counted: `line` is the last that was given, `first` where the row in hand begins."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines, self.line, self.first, self.length = lines, 0, 0, 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        text = next(self._lines)
+        self.line += 1
+        self.first, self.length = self.first or self.line, self.length + len(text)
+        if self.length > LONGEST_ROW:
+            raise csv.Error("too long")
+        return text
+
+    def begin(self) -> None:
+        self.first, self.length = 0, 0
+
+
+def _read_delimited(path: Path, delimiter: str) -> Iterator[Row | Flaw]:
+    csv.field_size_limit(LONGEST_ROW)
+    with Blocks(path) as blocks:
+        feed = _Feed(blocks.lines(longest=LONGEST_ROW))
+        rows = csv.reader(feed, delimiter=delimiter, strict=True)
+        columns: list[str] = []
+        while True:
+            feed.begin()
+            try:
+                row = next(rows, None)
+            except csv.Error:
+                yield Flaw(feed.first, "too long" if feed.length > LONGEST_ROW else "broken quoting")
+                continue
+            if row is None:
+                break
+            if not columns:
+                columns = _read_columns(path, row)
+            elif len(row) == len(columns):
+                yield feed.first, dict(zip(columns, row, strict=True)), blocks.part
+            elif row:
+                yield Flaw(feed.first, "wrong number of columns")
+        if blocks.broken:
+            yield Flaw(feed.line, blocks.broken)
+
+
+def _read_columns(path: Path, row: list[str]) -> list[str]:
+    columns = [name.removeprefix("\ufeff") for name in row]
+    check_header(path, "".join(columns))
+    if len(set(columns)) < len(columns):
+        raise DataError(f"{path}: two columns of its first line have one name; every column needs its own")
+    return columns
+
+
+def _read_jsonl(path: Path) -> Iterator[Row | Flaw]:
+    with Blocks(path) as blocks:
+        number, line = 0, ""
+        for number, line in enumerate(blocks.lines(longest=LONGEST_ROW), 1):
+            if len(line) >= LONGEST_ROW:
+                yield Flaw(number, "too long")
+            elif line.strip():
+                row = _parse_object(line.removeprefix("\ufeff"))
+                yield Flaw(number, row) if isinstance(row, str) else (number, row, blocks.part)
+        if blocks.broken:
+            yield Flaw(number, blocks.broken)
+
+
+def _parse_object(line: str) -> dict[str, Any] | str:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return "broken JSON"
+    return row if isinstance(row, dict) else "no JSON object"
+
+
+def _read_json(path: Path) -> Iterator[Row | Flaw]:
+    """An array of objects, read element by element. Where the array breaks off, or an element is broken, reading ends."""
+    decoder, text, place, line = json.JSONDecoder(), "", 0, 1
+    with Blocks(path) as blocks:
+        pieces = blocks.text()
+        text = next(pieces, "").removeprefix("\ufeff")
+        place = _skip(text, 0, BLANK)
+        if text[place : place + 1] != "[":
+            raise DataError(f"{path} is no JSON array of objects; a file with an object a line is named .jsonl")
+        place += 1
+        while True:
+            start = _skip(text, place, BETWEEN)
+            line, place = line + text.count("\n", place, start), start
+            if text.startswith("]", place):
+                return
+            try:
+                row, end = decoder.raw_decode(text, place)
+            except (ValueError, RecursionError):
+                more = "" if len(text) - place > LONGEST_ROW else _take(pieces, len(text) - place)
+                if not more:
+                    yield Flaw(line, blocks.broken or "broken JSON")
+                    return
+                text, place = text[place:] + more, 0
+                continue
+            yield (line, row, blocks.part) if isinstance(row, dict) else Flaw(line, "no JSON object")
+            line, place = line + text.count("\n", place, end), end
+
+
+def _skip(text: str, place: int, letters: re.Pattern[str]) -> int:
+    found = letters.match(text, place)
+    return found.end() if found else place
+
+
+def _take(pieces: Iterator[str], size: int) -> str:
+    """At least so many characters more, so that what is parsed again has doubled; none at the end."""
+    taken, count = [], 0
+    for piece in pieces:
+        taken.append(piece)
+        count += len(piece)
+        if count >= size:
+            break
+    return "".join(taken)
+
+
+def _read_parquet(path: Path) -> Iterator[Row | Flaw]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            total, number = max(1, file.metadata.num_rows), 0
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row, number / total
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet") from error
+
+
+def _read_excel(path: Path) -> Iterator[Row | Flaw]:
+    import polars as pl
+
+    with explain_missing("fastexcel", extra="excel", error=DataError):
+        import fastexcel  # noqa: F401
+    try:
+        table = pl.read_excel(path, infer_schema_length=0)
+    except Exception as error:  # of polars, of fastexcel, of the zip file
+        raise DataError(f"{path} cannot be read as an Excel workbook") from error
+    for number, row in enumerate(table.iter_rows(named=True), 2):
+        yield number, row, number / (table.height + 1)
+
+
+READERS: dict[str, Callable[[Path], Iterator[Row | Flaw]]] = {
+    ".csv": lambda path: _read_delimited(path, ","),
+    ".tsv": lambda path: _read_delimited(path, "\t"),
+    ".json": _read_json,
+    ".jsonl": _read_jsonl,
+    ".ndjson": _read_jsonl,
+    ".parquet": _read_parquet,
+    ".xlsx": _read_excel,
+}

@@ -1,0 +1,166 @@
+"""What is done in any stay, told to colleagues and to the patient: phrases around what `problems` tell."""
+
+COURSE_OPENINGS = (
+    "{Title} ___ is a ___ year old {man} with {past} who presented with {complaint} and was admitted for further management.",
+    "___ {man} with PMH of {past}, admitted from the ED with {complaint}.",
+    "BRIEF SUMMARY: ___ y/o {man} with {past} who came with {complaint}. The stay was remarkable for the following.",
+)
+MANAGEMENT = (
+    "Symptoms improved over the following days and the exam normalized.",
+    "The plan was discussed with the outpatient provider, who agreed.",
+    "Repeat labs on the day of discharge were reassuring.",
+    "Pain was controlled with acetaminophen and occasional low dose oxycodone.",
+    "{He} remained hemodynamically stable on the general ward thereafter.",
+    "Consultants followed along daily and signed off before {he} left.",
+    "Electrolytes were repleted as necessary.",
+    "{He} ambulated in the hallway without desaturation.",
+    "Physical therapy evaluated {him} and cleared {him} for the planned disposition.",
+    "Home antihypertensives were held at first due to soft pressures and restarted on the third day.",
+    "Alternative explanations were considered unlikely given the time course.",
+    "{He} was monitored on telemetry without events.",
+    "Family was updated at the bedside.",
+    "Imaging was reviewed with the attending radiologist.",
+    "The dose was adjusted for renal function by pharmacy.",
+    "{He} was counseled at length about the importance of follow up.",
+    "Prophylaxis with subcutaneous heparin was given throughout.",
+    "Oral intake was adequate by the second day.",
+    "Blood pressure stayed in the 120s to 130s systolic without additional agents.",
+    "Nutrition saw {him} and recommended supplements with meals.",
+    "Overnight {he} had one episode of nausea, which resolved with ondansetron.",
+    "Lines and catheters were removed once they were no longer needed.",
+    "A repeat set of cultures remained sterile to date.",
+    "{He} was given written instructions in {his} preferred language.",
+    "Case management arranged equipment for home.",
+    "The risk and benefit of further testing were reviewed, and {he} preferred to defer it.",
+    "{He} slept well and was without complaints on the morning of departure.",
+    "Serial examinations by the primary team were unchanged.",
+    "Social work met with the family about support at home.",
+    "The medication list was reconciled with the outpatient pharmacy.",
+    "Bowel regimen was ordered for constipation secondary to narcotics, with good effect.",
+    "{He} received intravenous fluids for the first day and then drank freely.",
+    "Incentive spirometry was encouraged every hour while awake.",
+    "Outpatient appointments were requested through the discharge office.",
+    "{He} was weaned from supplemental oxygen without difficulty.",
+)
+DRAFTED = (
+    "By the second day the team's working formulation was {draft}.",
+    "Overall the picture fits {draft}.",
+    "Signed out to the day team as {draft}.",
+    "The consultants agreed: {draft}.",
+)
+RULED_OUT = (
+    "There was an early question of this, but the workup was negative and treatment was stopped.",
+    "Considered on admission and felt to be unlikely after further testing.",
+    "Initially on the differential; no evidence was found.",
+    "Raised by the ED, ruled out on review of the data.",
+)
+TRANSITIONS = (
+    "[ ] Please recheck CBC and chem-10 within one week.",
+    "[ ] Titrate antihypertensives as an outpatient.",
+    "[ ] Incidental 4 mm lung nodule, repeat imaging in twelve months.",
+    "[ ] Confirm that {he} obtained all new prescriptions.",
+    "[ ] Consider a sleep study if daytime fatigue continues.",
+    "[ ] Age appropriate cancer screening is due.",
+    "[ ] Discharge weight: ___ kg.",
+    "[ ] Pending results at the time of this letter will be communicated by phone.",
+    "[ ] Re-evaluate need for a proton pump inhibitor.",
+    "[ ] Home safety evaluation by VNA.",
+    "[ ] Hepatitis B vaccine series was not complete.",
+    "[ ] Check TSH in six weeks.",
+    "[ ] Follow up of blood pressure at the next visit, goal below 130/80.",
+    "[ ] Bone density scan has not been done in the last five years.",
+    "[ ] Consider deprescribing, {he} takes several sedating drugs.",
+    "[ ] Letter sent to the primary care provider with the summary of this stay.",
+    "[ ] Repeat lipid panel and hemoglobin A1c at three months.",
+    "[ ] Needs transportation to upcoming appointments, social work aware.",
+)
+CLOSINGS = (
+    "# CODE: Full (confirmed)\n# CONTACT: ___ (spouse)",
+    "# Code status: DNR/DNI\n# HCP: ___, daughter",
+    "# CODE: presumed full\n# EMERGENCY CONTACT: ___",
+    "# Communication: ___\n# Code: Full",
+)
+ASIDES = (
+    "At a glance, discharge medications: see below.",
+    "For doses at discharge, discharge medications: as listed.",
+    "With normal physical exam: discharged in stable state.",
+    "Regarding allergies: none new, list was reviewed.",
+)
+CONSULTS = (
+    "Asked to comment on perioperative risk. RCRI of 1, no further testing indicated, continue beta blocker on the day of surgery.",
+    "Seen for blood pressure control after the procedure. Suggest amlodipine 5 mg and recheck in the morning, no "
+    "further recommendations.",
+)
+ASSESSMENTS = (
+    "___ {man} with {past} presenting with {complaint}, hemodynamically stable, admitted for workup as below.",
+    "In sum, {complaint} in a patient with {past}. Plan by problem follows.",
+)
+ENDS = (
+    "This document was completed by the covering resident. Any further question may be directed to the page operator.",
+    "Final culture data returned after departure and showed no growth; the patient was called.",
+    "An earlier draft omitted the pharmacy's reconciliation, which has since been completed.",
+)
+PREADMISSION = (
+    "The Preadmission Medication list is accurate and complete.",
+    "The Preadmission Medication list may be inaccurate and requires \nfuther investigation.",
+)
+REFILLS = (
+    "RX *{name} {dose} 1 tablet(s) by mouth once a day Disp #*30 Tablet \nRefills:*0",
+    "RX *{name} {dose} 1 capsule(s) by mouth twice a day Disp #*60 \nCapsule Refills:*1",
+)
+PLACES = (("Home", 34), ("Home With Service", 36), ("Extended Care", 30))
+CONDITIONS = (
+    "Mental Status: Clear and coherent.\nLevel of Consciousness: Alert and interactive.\n"
+    "Activity Status: Ambulatory - Independent.",
+    "Mental Status: Clear and coherent.\nLevel of Consciousness: Alert and interactive.\n"
+    "Activity Status: Ambulatory - requires assistance or aid (walker \nor cane).",
+    "Mental Status: Confused - sometimes.\nLevel of Consciousness: Alert and interactive.\n"
+    "Activity Status: Out of Bed with assistance to chair or \nwheelchair.",
+    "Stable, afebrile, tolerating a regular diet, ambulating.",
+)
+GREETINGS = (
+    "It was a pleasure taking care of you at ___!",
+    "Thank you for allowing us to participate in your care.",
+    "It was our privilege to look after you at ___.",
+)
+REASONS = (
+    "You came to the hospital because of {plain}.",
+    "You were admitted with {plain}.",
+    "You were in the hospital for treatment of {plain}.",
+)
+ALSO = ("We also treated you for {plain}.", "In addition we found {plain}.")
+DONE = (
+    "You had blood tests and imaging to find out what was going on.",
+    "You received medicines through a vein and later by mouth.",
+    "Our specialists met you and helped to plan your treatment.",
+    "You worked with our physical therapists to regain your strength.",
+    "We watched your heart rhythm and blood pressure closely.",
+    "You improved and are now safe to leave the hospital.",
+    "We changed some of your medicines, please see the attached list.",
+    "You were seen by a nutritionist who talked with you about your diet.",
+    "Your pain was treated, and you were able to walk around the unit.",
+    "We spoke with your family about how to help you at home.",
+    "Your blood tests got better every day.",
+    "We gave you fluids because you had not been drinking enough.",
+)
+DUTIES = (
+    "Please take all of your medicines exactly as prescribed.",
+    "Please keep the appointments listed in your paperwork.",
+    "Weigh yourself every morning and call your doctor if it goes up more than three pounds.",
+    "Do not drive or operate machinery while taking narcotic pain medicine.",
+    "Avoid lifting anything heavier than ten pounds for four weeks.",
+    "Drink plenty of fluids and eat a balanced diet.",
+    "Call your doctor or return if you have fever, chills, chest pain, trouble breathing, or any other symptom that concerns you.",
+    "You may shower, but do not soak in a bath until you have been seen in clinic.",
+    "Please avoid ibuprofen and similar medicines until you see your primary care doctor.",
+    "Get up and walk several times a day as you are able.",
+    "Do not drink alcohol with your new medicines.",
+    "If you smoke, please talk with your doctor about ways to stop.",
+    "Bring your pill bottles and this letter to your next visit.",
+    "It is normal to feel tired for a few weeks, so rest when you need to.",
+    "Use a stool softener while you take pain medicine, since it can cause constipation.",
+    "Check your blood pressure at home and write the numbers down for your doctor.",
+    "Go to the nearest emergency room if you faint, have new weakness, or cannot speak clearly.",
+    "You will need blood tests within a week, which your primary care office can arrange.",
+    "Keep any dressing clean and dry, and look at it daily for redness or drainage.",
+)

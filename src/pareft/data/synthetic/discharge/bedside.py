@@ -1,0 +1,128 @@
+"""How a patient is asked and examined: phrases around what `problems` tell, and what is normal."""
+
+OPENINGS = (
+    "___ year old {man} with a history of {past} who presents with {complaint}.",
+    "{Title} ___ is a ___ year old {man} with PMH notable for {past}, presenting with {complaint}.",
+    "___ {man} h/o {past} referred to the ED for {complaint}.",
+    "This is a ___ yo {man} with {past} who came in with {complaint}.",
+)
+REMARKS = (
+    "{He} denies recent travel or sick contacts.",
+    "Symptoms did not change with food or position.",
+    "At baseline {he} walks several blocks and manages the household.",
+    "{He} called {his} primary care doctor, who advised going to the emergency room.",
+    "There have been no recent medication changes that {he} is aware of.",
+    "{He} has not had anything like this before.",
+    "Appetite has been poor, but weight is unchanged by report.",
+    "A relative at the bedside confirms the story.",
+    "{He} tried over the counter remedies without relief.",
+    "{He} has been compliant with all appointments over the past year.",
+    "Of note, {he} was seen in clinic one month ago and felt well.",
+    "The remaining history was obtained from the chart and the transfer paperwork.",
+    "{He} was initially reluctant to come in.",
+    "Immunizations are up to date, including this season's influenza shot.",
+    "{He} last ate the evening before.",
+    "Outside records were requested and reviewed.",
+    "{He} lives nearby and was driven in by a neighbor.",
+    "No new pets, foods, detergents or exposures.",
+    "{He} had routine blood work in the spring, which was reportedly normal.",
+    "No similar illness among household members.",
+    "{He} takes {his} pills from a weekly box filled by a relative.",
+    "The symptoms have interfered with sleep and work.",
+    "{He} has had no falls, and uses stairs without help on a good day.",
+    "An urgent care visit three days earlier ended with reassurance and oral fluids.",
+    "{He} could not say exactly when it began.",
+    "{He} was last hospitalized several years ago for an unrelated matter.",
+    "There was no trauma, and {he} has not been on antibiotics in the last three months.",
+    "{He} reports drinking less water than usual over the preceding days.",
+)
+EMERGENCY = (
+    "In the ED, initial vitals were: {vitals}.",
+    "ED COURSE: On arrival, VS {vitals}.",
+    "In the emergency department {his} initial VS were {vitals}.",
+)
+GIVEN = (
+    "{He} received 1 L normal saline and IV acetaminophen.",
+    "{He} was given IV morphine 4 mg and ondansetron 4 mg.",
+    "{He} received aspirin 324 mg and a liter of LR.",
+    "Two peripheral IVs were placed and blood cultures were drawn.",
+    "{He} was given home medications and observed.",
+    "A Foley was placed with clear yellow urine.",
+    "Consulting teams saw {him} in the ED and recommended admission.",
+    "{He} received an empiric dose of vancomycin and cefepime.",
+)
+ARRIVALS = (
+    "On arrival to the floor, {he} is comfortable and confirms the above.",
+    "Upon transfer, vitals were {vitals}.",
+    "On the floor, {he} reports feeling somewhat better but tired.",
+    "On arrival to the unit, {he} was able to give a full history.",
+    "Currently, {he} is resting in bed with family present.",
+)
+SYSTEMS = (
+    "(+) Per HPI, otherwise negative in ten systems.",
+    "Denies headache, vision changes, sinus tenderness, rhinorrhea or congestion.",
+    "Denies cough, wheezing or hemoptysis.",
+    "Denies chest pressure, palpitations or orthopnea.",
+    "Denies nausea, vomiting, diarrhea, constipation or recent change in bowel habits.",
+    "No dysuria, frequency or urgency.",
+    "Denies arthralgias or myalgias.",
+    "Denies rashes or skin breakdown.",
+    "No numbness, tingling or focal weakness.",
+    "No heat or cold intolerance.",
+    "No easy bruising or bleeding gums.",
+    "No recent weight loss or gain, no night sweats.",
+)
+NORMAL: dict[str, tuple[str, ...]] = {
+    "GENERAL": (
+        "Alert, oriented, no acute distress",
+        "NAD, lying comfortably in bed",
+        "Well appearing, conversant",
+        "Pleasant, appears stated age",
+    ),
+    "HEENT": (
+        "AT/NC, EOMI, PERRL, MMM",
+        "Sclerae anicteric, oropharynx clear",
+        "NCAT, MMM, good dentition",
+        "PERRLA, no conjunctival injection",
+    ),
+    "NECK": ("supple, no LAD", "nontender, JVP not elevated", "supple, no thyromegaly", "trachea midline, no masses"),
+    "CV": (
+        "RRR, S1/S2, no murmurs, gallops, or rubs",
+        "Regular rate and rhythm, no m/r/g",
+        "RRR, nl S1 S2",
+        "normal rate, no extra sounds",
+    ),
+    "LUNGS": (
+        "CTAB, no wheezes, rales, rhonchi",
+        "Clear to auscultation bilaterally",
+        "breathing comfortably without use of accessory muscles",
+        "good air entry, clear, no crackles",
+    ),
+    "ABD": (
+        "nondistended, +BS, nontender in all quadrants, no rebound/guarding",
+        "Soft, NT, ND, bowel sounds present",
+        "soft, obese, benign, no hepatosplenomegaly",
+        "no organomegaly, normoactive bowel sounds",
+    ),
+    "BACK": ("no CVA or midline tenderness", "no spinal tenderness, no CVAT"),
+    "RECTAL": ("deferred", "normal tone, brown stool, guaiac negative"),
+    "EXT": (
+        "no cyanosis, clubbing or edema",
+        "warm, well perfused, 2+ pulses",
+        "WWP, moving all 4 extremities with purpose",
+        "no calf tenderness, trace ankle edema",
+    ),
+    "SKIN": (
+        "warm and well perfused, no excoriations or lesions, no rashes",
+        "intact, no ulcers",
+        "no suspicious lesions",
+        "dry, scattered ecchymoses",
+    ),
+    "NEURO": (
+        "CN II-XII intact, strength and sensation symmetric",
+        "AAOx3, gait deferred, face symmetric",
+        "alert, fluent, no tremor, no drift",
+        "grossly intact, normal coordination",
+    ),
+    "PSYCH": ("appropriate mood and affect", "calm, cooperative", "full range of affect, linear thought process"),
+}

@@ -1,0 +1,82 @@
+"""From the drugs to the instructions at discharge: among them the diagnoses, which are what is to be learned."""
+
+from itertools import accumulate
+
+from pareft.data.synthetic.discharge.advice import (
+    ALSO,
+    CONDITIONS,
+    DONE,
+    DUTIES,
+    ENDS,
+    GREETINGS,
+    PLACES,
+    PREADMISSION,
+    REASONS,
+    REFILLS,
+)
+from pareft.data.synthetic.discharge.case import Case
+from pareft.data.synthetic.discharge.dice import Dice
+from pareft.data.synthetic.discharge.layout import number, wrap
+from pareft.data.synthetic.discharge.titles import CUMULATIVE
+
+CUMULATIVE_PLACES = (tuple(place for place, _ in PLACES), tuple(accumulate(weight for _, weight in PLACES)))
+NEAR_EMPTY = ("___", ".", "", "-")
+
+
+def write_drugs(case: Case, dice: Dice) -> list[str]:
+    """What was taken at home and what is to be taken from now on."""
+    home = [condition.drug for condition in case.conditions]
+    new = [drug for one in case.told for drug in dice.some(one.problem.drugs, 1.6)]
+    listed = home[: len(home) - dice.below(2)] + list(dict.fromkeys(new))
+    dice.rng.shuffle(listed)
+    lines = [_add_refill(drug, dice) if dice.chance(0.36 * case.depth) else drug for drug in listed]
+    return [
+        f"{dice.pick_weighted(CUMULATIVE['home drugs'])}\n{dice.pick(PREADMISSION)}\n{number(home)}",
+        f"{dice.pick_weighted(CUMULATIVE['drugs'])}\n{number(lines, 1)}",
+    ]
+
+
+def _add_refill(drug: str, dice: Dice) -> str:
+    """The drug with its prescription on the next line, where it is one that is written so."""
+    words = drug.split()
+    if not words[1][0].isdigit():
+        return drug
+    return f"{drug} \n{dice.pick(REFILLS).format(name=words[0].lower(), dose=f'{words[1]} {words[2]}')}"
+
+
+def write_leaving(case: Case, dice: Dice) -> list[str]:
+    """Where to, with which diagnoses, in which condition, and what the patient is told."""
+    place = dice.pick_weighted(CUMULATIVE_PLACES)
+    sections = [f"{dice.pick_weighted(CUMULATIVE['disposition'])}\n{place}"]
+    if place != "Home":
+        sections.append("Facility:\n___")
+    sections += write_diagnoses(case.diagnoses, dice)
+    sections.append(f"{dice.pick_weighted(CUMULATIVE['condition'])}\n{dice.pick(CONDITIONS)}")
+    sections.append(f"{dice.pick_weighted(CUMULATIVE['instructions'])}\n{_advise(case, dice)}")
+    sections.append(f"{dice.pick_weighted(CUMULATIVE['followup'])}\n___")
+    if dice.chance(0.04):
+        sections.append(f"{dice.pick_weighted(CUMULATIVE['end'])}\n{wrap(dice.pick(ENDS))}")
+    return sections
+
+
+def write_diagnoses(diagnoses: list[str], dice: Dice) -> list[str]:
+    """The diagnoses, one per line, and the quirks of this section: absent, near-empty, twice, or with a name line at its end."""
+    title = dice.pick_weighted(CUMULATIVE["diagnosis"])
+    chance = dice.random()
+    if chance < 0.035:
+        return []
+    if chance < 0.044:
+        return [f"{title}\n{dice.pick(NEAR_EMPTY)}"]
+    if chance < 0.059:
+        again = dice.pick_weighted(CUMULATIVE["diagnosis"])
+        return [f"{title}\n{diagnoses[0]}", f"{again}\n" + "\n".join(diagnoses[1:] or diagnoses)]
+    name = "\n\nLast Name: ___ First Name: ___\nMRN: ___" if chance < 0.084 else ""
+    return [f"{title}\n" + "\n".join(diagnoses) + name]
+
+
+def _advise(case: Case, dice: Dice) -> str:
+    reason = dice.pick(REASONS).format(plain=case.told[0].problem.plain)
+    also = [dice.pick(ALSO).format(plain=one.problem.plain) for one in case.told[1:] if dice.chance(0.5)]
+    story = wrap(" ".join([dice.pick(GREETINGS), reason, *also, *dice.some(DONE, 4 * case.depth)]))
+    duties = "\n".join(wrap(f"- {duty}") for duty in dice.some(DUTIES, 7 * case.depth))
+    return f"Dear {case.voice['Title']} ___,\n\n{story}\n\n{duties}\n\nSincerely,\nYour ___ Team"

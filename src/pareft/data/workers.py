@@ -1,0 +1,53 @@
+"""A function over a stream by several processes, in the stream's order and with no more of it in memory than they have in hand."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TypeVar
+
+SMALL_BYTES = 2**25  # for which starting processes does not pay
+MOST_WORKERS = 8
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def choose_count(size: int) -> int:
+    """How many processes so many bytes are worth: one a core, none if they are few."""
+    return 0 if size < SMALL_BYTES else min(os.cpu_count() or 1, MOST_WORKERS)
+
+
+def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
+    """`map`, by so many processes; by this one alone if there are none."""
+    if not workers:
+        yield from map(function, items)
+        return
+    under_way: deque[Future[Result]] = deque()
+    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of other threads
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
+        try:
+            for item in items:
+                under_way.append(pool.submit(function, item))
+                if len(under_way) > workers + 1:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _follow_parent() -> None:
+    """Leave interrupts to the parent, and end when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,204 @@
+"""How files are written: whole or not at all, by one process at a time."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from pareft.errors import RunError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+def write_atomic(path: Path, content: str | bytes, *, private: bool = False) -> None:
+    """Write a file so that it is there whole or not at all; parents are made. Only its owner reads a `private` one.
+
+    Raises:
+        RunError: no space on the disk, or the folder cannot be written.
+    """
+    with fill_file(path, private=private) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def fill_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
+    """A file to write into that is there once all of it is written; parents are made. Only its owner reads a `private` one.
+
+    Raises:
+        RunError: no space on the disk, or the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o600 if private else 0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise RunError(explain_os_error(error, path)) from error
+
+
+@contextmanager
+def fill_folder(folder: Path, *, replacing: Sequence[str] = ()) -> Iterator[Path]:
+    """A temporary folder beside `folder` to write into; what is in it goes there once all of it is written.
+
+    A folder that is there already keeps what is in it but for files of the same names and those that match `replacing`.
+
+    Raises:
+        RunError: no space on the disk, or the folder cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pareft-") as place:
+            temporary = Path(place) / "new"
+            temporary.mkdir()
+            yield temporary
+            if folder.exists():
+                for stale in {path for pattern in replacing for path in folder.glob(pattern)}:
+                    stale.unlink()
+                for path in temporary.iterdir():
+                    path.replace(folder / path.name)
+            else:
+                temporary.rename(folder)
+    except OSError as error:
+        raise RunError(explain_os_error(error, folder)) from error
+
+
+@contextmanager
+def fill_private_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A folder to write into, for its owner alone, that takes its place once all of it is written; parents are made.
+
+    What a call that was killed left of it is removed first. With `replace`, a folder that is there makes way at the end.
+
+    Raises:
+        RunError: the folder is there and not to be replaced, another process writes it, or it cannot be written.
+    """
+    folder = folder.absolute()
+    partial, aside = (folder.with_name(f".{folder.name}.{state}") for state in ("partial", "old"))
+    try:
+        partial.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _lock_folder(partial, folder):
+            try:
+                _finish_replacing(folder, aside)
+                if folder.exists() and not replace:
+                    raise RunError(f"{folder} exists; give another folder, or --overwrite to replace it")
+                _empty(partial)
+                yield partial
+                if folder.exists():
+                    folder.rename(aside)
+                partial.rename(folder)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+            _finish_replacing(folder, aside)
+    except OSError as error:
+        raise RunError(explain_os_error(error, folder)) from error
+
+
+@contextmanager
+def _lock_folder(partial: Path, folder: Path) -> Iterator[None]:
+    """Keep other processes out of `partial`, where `folder` is made."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(partial, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise RunError(f"another process is writing {folder}; wait for it") from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _finish_replacing(folder: Path, aside: Path) -> None:
+    """Remove what was put aside, or put it back where nothing took its place."""
+    if aside.exists():
+        shutil.rmtree(aside) if folder.exists() else aside.rename(folder)
+
+
+@contextmanager
+def fill_private_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file that only its owner reads."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def explain_os_error(error: OSError, path: Path) -> str:
+    """One line about a write that failed."""
+    if error.errno == errno.ENOSPC:
+        return explain_full_disk(path.parent)
+    return f"cannot write {path}: {error.strerror or error}"
+
+
+def explain_full_disk(folder: Path) -> str:
+    """One line about a disk that is full."""
+    return f"no space left on the disk of {folder}; free some, or give another folder with --out"
+
+
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file, which is not held in memory."""
+    with path.open("rb") as file:
+        found = hashlib.sha256()
+        for block in iter(lambda: file.read(2**20), b""):
+            found.update(block)
+    return found.hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """Identify a file's contents, in short."""
+    return hash_file(path)[:16]
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write any JSON value, indented."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def open_private(path: Path) -> BinaryIO:
+    """A file to read and to append to, which nobody but its owner reads if it is new."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "ab+")
+
+
+def open_alone(path: Path) -> BinaryIO | None:
+    """A file to read and to append to that is this process's until it is closed; `None` if it is another's. Where files cannot be
+    locked, it always is.
+    """
+    while True:
+        file = open_private(path)
+        if fcntl is None:
+            return file
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                file.close()
+                return None
+            return file  # a file system without locks
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+        file.close()  # who had it removed it before it was locked

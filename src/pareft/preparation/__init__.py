@@ -1,0 +1,146 @@
+"""The first stage on its own: notes, dialogues or any table in, a folder of splits out, which recipes then name as `data.path`."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, get_args
+
+from pareft.data.batches import Batch
+from pareft.data.notes import pair_notes
+from pareft.data.prepared import SplitBy
+from pareft.data.sections import FIXES, Kind, Rules
+from pareft.data.tables import Columns, describe_table, pair_table
+from pareft.data.workers import choose_count
+from pareft.errors import DataError
+from pareft.files import hash_file
+from pareft.preparation.writing import CAREFUL, Division, Handling, Prepared, check_replaceable, write_examples
+
+RELEASE_HAS_NO_SEED = (
+    "the release of arXiv 2305.08285 splits dialogues without a seed, so its splits cannot be made again; these are pareft's own"
+)
+
+
+def prepare_notes(
+    kind: Kind,
+    notes: Path,
+    out: Path,
+    *,
+    rules: Rules = "clean",
+    split_by: SplitBy | None = None,
+    seed: int = 42,
+    discharge_count: int | None = None,
+    handling: Handling = CAREFUL,
+) -> Prepared:
+    """`discharge.csv` or `radiology.csv`, plain or gzipped (the file, or the folder it is in), to splits.
+
+    `split_by` is by patient for `clean` and by report for `paper`. The paper's radiology splits continue the random numbers of the
+    discharge ones: `discharge_count` is how many discharge pairs there are.
+
+    Raises:
+        DataError: no such file, a column is missing, no pair, a bad row under `strict`; the discharge count is not known.
+        RunError: the folder is there, or cannot be written.
+    """
+    by: SplitBy = split_by or ("patient" if rules == "clean" else "report")
+    continues = kind == "radiology" and rules == "paper" and by == "report"
+    if continues and discharge_count is None:
+        raise DataError(
+            "the paper's radiology splits continue the random numbers of its discharge splits: give the number of discharge pairs "
+            "with --discharge-count, or build both with `pareft prepare mimic`"
+        )
+    if discharge_count is not None and not continues:
+        raise DataError("--discharge-count is for radiology with --rules paper, split by report; leave it out")
+    path = find_notes(kind, notes)
+    check_replaceable(out, overwrite=handling.overwrite)
+    origin: dict[str, Any] = {"builder": f"mimic-{kind}", "rules": rules}
+    origin |= {"fixes": list(FIXES)} if rules == "clean" else {}
+    origin |= {"split_by": by, "seed": seed}
+    origin |= {"discharge_count": discharge_count} if continues else {}
+    origin["source"] = _describe_file(path)
+    workers = choose_count(path.stat().st_size) if handling.workers is None else handling.workers
+    batches = pair_notes(path, kind, rules, workers=workers, show_text=handling.show_text)
+    division = Division(by, seed, shuffled_before=discharge_count or 0, drop_duplicates=rules == "clean")
+    return write_examples(batches, out, origin, division, handling, group_column="subject_id")
+
+
+def prepare_both(
+    notes: Path,
+    out: Path,
+    *,
+    rules: Rules = "clean",
+    split_by: SplitBy | None = None,
+    seed: int = 42,
+    handling: Handling = CAREFUL,
+) -> dict[Kind, Prepared]:
+    """Both of MIMIC-IV-Note's files, to the folders `discharge` and `radiology`; the second continues the first's random numbers
+    where the paper's do.
+
+    Raises:
+        DataError: what `prepare_notes` refuses.
+        RunError: what `prepare_notes` refuses.
+    """
+    for kind in get_args(Kind):
+        find_notes(kind, notes)
+        check_replaceable(out / kind, overwrite=handling.overwrite)
+    done: dict[Kind, Prepared] = {}
+    for kind in get_args(Kind):
+        count = None
+        if kind == "radiology" and rules == "paper" and split_by in (None, "report"):
+            count = sum(done["discharge"].description["examples"].values())
+        done[kind] = prepare_notes(
+            kind, notes, out / kind, rules=rules, split_by=split_by, seed=seed, discharge_count=count, handling=handling
+        )
+    return done
+
+
+def prepare_table(
+    place: str,
+    out: Path,
+    columns: Columns,
+    *,
+    builder: str = "table",
+    seed: int = 42,
+    drop_duplicates: bool = False,
+    handling: Handling = CAREFUL,
+) -> Prepared:
+    """A file or a data set on the Hub to splits: 8:1:1, or those that the Hub's data set has. No group is in two splits.
+
+    Raises:
+        DataError: no such file or data set, a column is missing, no pair, a bad row under `strict`.
+        RunError: the folder is there, or cannot be written.
+    """
+    check_replaceable(out, overwrite=handling.overwrite)
+    source, published = describe_table(place)
+    if published and columns.group:
+        raise DataError(f"{place} has splits of its own, which are kept; leave --group out")
+    by: SplitBy = "patient" if columns.group else "report"
+    origin: dict[str, Any] = {"builder": builder, "columns": columns.describe()}
+    origin |= {"split_by": "as published"} if published else {"split_by": columns.group or "row", "seed": seed}
+    if builder == "dialogue" and not published:
+        origin["remark"] = RELEASE_HAS_NO_SEED
+    origin["source"] = source
+    division = Division(by, seed, labels=published, drop_duplicates=drop_duplicates)
+    batches = pair_table(place, columns, published=published, show_text=handling.show_text)
+    return write_examples(_check_first(batches), out, origin, division, handling, group_column="group" if columns.group else None)
+
+
+def find_notes(kind: Kind, notes: Path) -> Path:
+    """The file of notes of a kind.
+
+    Raises:
+        DataError: it is not there.
+    """
+    candidates = [notes] if notes.is_file() else [notes / f"{kind}.csv", notes / f"{kind}.csv.gz"]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise DataError(f"no {kind} notes at {notes}: expected {kind}.csv or {kind}.csv.gz there, as PhysioNet ships them")
+
+
+def _describe_file(path: Path) -> dict[str, Any]:
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": hash_file(path)}
+
+
+def _check_first(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Let what is wrong with the whole file be said before anything is written."""
+    first = next(batches, None)
+    return chain([first], batches) if first else iter(())
