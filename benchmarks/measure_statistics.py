@@ -3,8 +3,8 @@
     python benchmarks/measure_statistics.py [--out statistics.json]
     python benchmarks/measure_statistics.py --texts pairs.jsonl        # objects with `source` and `target`
 
-One process, no accelerator. Without `--texts`, synthetic radiology notes: as they are (short), and joined to about 1,900 words, the
-length of a discharge note, with an impression as the target. pareft's time is that of `describe_pairs`, novelty included; NLTK's is
+One process, no accelerator. Without `--texts`, the pairs of synthetic radiology reports (about 130 words a source) and of synthetic
+discharge notes (about 1,900). pareft's time is that of `describe_pairs`, novelty included; NLTK's is
 that of `sent_tokenize` and `word_tokenize` of the same texts, without novelty. Its punkt is untrained, for the trained one would
 have to be downloaded, and sentences are split once more for the words, as `word_tokenize` does. Rounds are interleaved; the ratio
 is of the medians. Prints, per set, seconds, the ratio, and the words and sentences that both count.
@@ -21,23 +21,18 @@ from pathlib import Path
 from nltk.tokenize import NLTKWordTokenizer, PunktSentenceTokenizer
 from rich.console import Console
 
+from pareft.data.sections import Kind, Pair, pair_sections
 from pareft.data.statistics import describe_pairs
-from pareft.data.synthetic import generate_radiology_notes
+from pareft.preparation.synthetic import GENERATORS
 
-LONG_WORDS = 1_900  # of a discharge note, Table 1 of arXiv 2305.08285
 Pairs = list[tuple[str, str]]
 
 
-def make_pairs(count: int, least_words: int) -> Pairs:
-    """Notes joined until they have so many words, and the impression of the last as the target."""
-    notes = (note["text"] for note in generate_radiology_notes(count * (2 + least_words // 50), seed=1))
-    pairs = []
-    while len(pairs) < count:
-        source = next(notes)
-        while len(source.split()) < least_words:
-            source = f"{source}\n{next(notes)}"
-        pairs.append((source, source.split("IMPRESSION:")[-1].strip()))
-    return pairs
+def make_pairs(kind: Kind, count: int) -> Pairs:
+    """Synthetic notes, cut into source and target as the builders do."""
+    notes = (note["text"] for note in GENERATORS[kind](2 * count, 1))
+    pairs = (pair_sections(text, kind, "clean") for text in notes)
+    return list(islice(((pair.source, pair.target) for pair in pairs if isinstance(pair, Pair)), count))
 
 
 def read_pairs(path: Path, limit: int) -> Pairs:
@@ -84,8 +79,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     sets = {str(path): read_pairs(path, args.pairs) for path in args.texts} or {
-        "radiology notes": make_pairs(args.pairs, 0),
-        f"notes of {LONG_WORDS:,} words": make_pairs(args.pairs // 10, LONG_WORDS),
+        "radiology": make_pairs("radiology", args.pairs),
+        "discharge": make_pairs("discharge", args.pairs // 10),
     }
     result = {}
     for name, pairs in sets.items():

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pareft.models.plan import PruningPlan as PruningPlan
     from pareft.models.surgery import cut as cut
     from pareft.pipeline import run as run
+    from pareft.preparation import prepare_notes as prepare_notes
+    from pareft.preparation import prepare_table as prepare_table
     from pareft.pruning import plan as plan
     from pareft.recipe import LoraSettings as LoraSettings
     from pareft.recipe import Recipe as Recipe
@@ -35,6 +37,8 @@ _HOMES = {
     "export": "pareft.exporting",
     "load": "pareft.artefact",
     "plan": "pareft.pruning",
+    "prepare_notes": "pareft.preparation",
+    "prepare_table": "pareft.preparation",
     "remap": "pareft.tuning.remapping",
     "run": "pareft.pipeline",
     "save": "pareft.artefact",

@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-BAR_COLUMNS = 20
+BAR_COLUMNS, LEAST_BAR_COLUMNS = 20, 5
 _SHOWN = {"loss": "loss", "eval_rouge1": "validation R-1"}
 
 
@@ -59,11 +59,12 @@ class LiveProgress:
             self._live.update(self._render())
 
     def _render(self) -> RenderableType:
-        line = Text(f"  … {self._describe()}")
-        if not self._total:
+        line = Text(f"  … {self._describe()}", no_wrap=True, overflow="ellipsis")
+        room = min(BAR_COLUMNS, self.console.width - line.cell_len - 2)
+        if not self._total or room < LEAST_BAR_COLUMNS:
             return line
         grid = Table.grid(padding=(0, 1))
-        grid.add_row(line, ProgressBar(total=self._total, completed=self._done, width=BAR_COLUMNS))
+        grid.add_row(line, ProgressBar(total=self._total, completed=self._done, width=room))
         return grid
 
     def _finish(self) -> None:

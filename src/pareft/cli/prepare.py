@@ -142,7 +142,13 @@ def dialogue(
     statistics: StatisticsOption = False,
 ) -> None:
     """Questions and answers in ChatDoctor's format (instruction, input, output): HealthCareMagic, iCliniq."""
-    _prepare_table("dialogue", place, out, source, target, id, group, seed, drop_duplicates, strict, overwrite, show_text)
+    from pareft.data.tables import Columns
+    from pareft.preparing import prepare_table_and_show
+
+    prepare_table_and_show(
+        place, out, Columns(source, target, id, group), builder="dialogue", seed=seed, drop_duplicates=drop_duplicates,
+        handling=_handle(strict=strict, overwrite=overwrite, show_text=show_text),
+    )  # fmt: skip
     _describe(statistics, out)
 
 
@@ -162,20 +168,14 @@ def table(
     statistics: StatisticsOption = False,
 ) -> None:
     """Any table with two text columns, split 8:1:1; a Hub data set with three splits keeps them."""
-    _prepare_table("table", place, out, source, target, id, group, seed, drop_duplicates, strict, overwrite, show_text)
-    _describe(statistics, out)
-
-
-def _prepare_table(
-    builder: str, place: str, out: Path, source: str, target: str, id: str | None, group: str | None, seed: int,
-    drop_duplicates: bool, strict: bool, overwrite: bool, show_text: bool,
-) -> None:  # fmt: skip
     from pareft.data.tables import Columns
     from pareft.preparing import prepare_table_and_show
 
-    handling = _handle(strict=strict, overwrite=overwrite, show_text=show_text)
-    columns = Columns(source, target, id, group)
-    prepare_table_and_show(place, out, columns, builder=builder, seed=seed, drop_duplicates=drop_duplicates, handling=handling)
+    prepare_table_and_show(
+        place, out, Columns(source, target, id, group), builder="table", seed=seed, drop_duplicates=drop_duplicates,
+        handling=_handle(strict=strict, overwrite=overwrite, show_text=show_text),
+    )  # fmt: skip
+    _describe(statistics, out)
 
 
 @prepare.command("synthetic")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TypeVar
 
-SMALL_BYTES = 2**25  # for which starting processes does not pay
+SMALL_BYTES = 2**27  # for which starting processes does not pay
 MOST_WORKERS = 8
 Item = TypeVar("Item")
 Result = TypeVar("Result")

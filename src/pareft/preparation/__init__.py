@@ -15,6 +15,7 @@ from pareft.errors import DataError
 from pareft.files import hash_file
 from pareft.preparation.writing import CAREFUL, Division, Handling, Prepared, check_replaceable, write_examples
 
+PACKED = 4  # times as long as its gzip is a text, about
 RELEASE_HAS_NO_SEED = (
     "the release of arXiv 2305.08285 splits dialogues without a seed, so its splits cannot be made again; these are pareft's own"
 )
@@ -56,7 +57,8 @@ def prepare_notes(
     origin |= {"split_by": by, "seed": seed}
     origin |= {"discharge_count": discharge_count} if continues else {}
     origin["source"] = _describe_file(path)
-    workers = choose_count(path.stat().st_size) if handling.workers is None else handling.workers
+    size = path.stat().st_size * (PACKED if path.suffix == ".gz" else 1)
+    workers = choose_count(size) if handling.workers is None else handling.workers
     batches = pair_notes(path, kind, rules, workers=workers, show_text=handling.show_text)
     division = Division(by, seed, shuffled_before=discharge_count or 0, drop_duplicates=rules == "clean")
     return write_examples(batches, out, origin, division, handling, group_column="subject_id")

@@ -101,25 +101,25 @@ ENDS = (
     "An earlier draft omitted the pharmacy's reconciliation, which has since been completed.",
 )
 PREADMISSION = (
-    "The Preadmission Medication list is accurate and complete.",
-    "The Preadmission Medication list may be inaccurate and requires \nfuther investigation.",
+    "List of home medicines checked with the pharmacy and found complete.",
+    "List of home medicines taken from an old record; it could not be \nchecked before discharge.",
 )
 REFILLS = (
-    "RX *{name} {dose} 1 tablet(s) by mouth once a day Disp #*30 Tablet \nRefills:*0",
-    "RX *{name} {dose} 1 capsule(s) by mouth twice a day Disp #*60 \nCapsule Refills:*1",
+    "Rx {name} {dose} one tablet by mouth daily, 30 tablets, \nno refills",
+    "Rx {name} {dose} one capsule by mouth two times a day, 60 \ncapsules, one refill",
 )
 PLACES = (("Home", 34), ("Home With Service", 36), ("Extended Care", 30))
 CONDITIONS = (
-    "Mental Status: Clear and coherent.\nLevel of Consciousness: Alert and interactive.\n"
-    "Activity Status: Ambulatory - Independent.",
-    "Mental Status: Clear and coherent.\nLevel of Consciousness: Alert and interactive.\n"
-    "Activity Status: Ambulatory - requires assistance or aid (walker \nor cane).",
-    "Mental Status: Confused - sometimes.\nLevel of Consciousness: Alert and interactive.\n"
-    "Activity Status: Out of Bed with assistance to chair or \nwheelchair.",
+    "Mental State: Oriented to person, place and time.\nConsciousness: Awake, answers readily.\n"
+    "Mobility: Walks without help.",
+    "Mental State: Oriented to person, place and time.\nConsciousness: Awake, answers readily.\n"
+    "Mobility: Walks with a cane or walker, needs somebody at hand on \nstairs.",
+    "Mental State: Disoriented in the evenings.\nConsciousness: Awake, answers readily.\n"
+    "Mobility: From bed to chair with the help of one person; \nwheelchair for longer ways.",
     "Stable, afebrile, tolerating a regular diet, ambulating.",
 )
 GREETINGS = (
-    "It was a pleasure taking care of you at ___!",
+    "Thank you for letting us look after you at ___!",
     "Thank you for allowing us to participate in your care.",
     "It was our privilege to look after you at ___.",
 )
