@@ -27,6 +27,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pareft.data.workers import MOST_WORKERS
 from pareft.preparation import prepare_notes
 from pareft.preparation.synthetic import write_synthetic
 from pareft.preparation.writing import Handling
@@ -57,7 +58,7 @@ def build(kind: str, path: Path, rules: str, out: Path) -> dict[str, Any]:
     own, beside = (resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     shutil.rmtree(out)
     rows = prepared.description["rows"]
-    workers = 0 if not beside else (os.cpu_count() or 1)
+    workers = 0 if not beside else min(os.cpu_count() or 1, MOST_WORKERS)
     return {"rows": rows, "seconds": seconds, "own_bytes": own, "all_bytes": own + workers * beside}
 
 

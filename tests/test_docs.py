@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from pareft.data.sections import FIXES
 from pareft.recipe import Recipe, resolve
 from pareft.recipe_file import read_recipe
 
@@ -80,3 +81,18 @@ def test_the_table_of_families_is_generated_from_the_rows():
     from pareft.report.families import write_families
 
     assert write_families() in (ROOT / "docs/families.md").read_text()
+
+
+def test_every_fix_of_clean_has_its_name_in_the_docs_and_a_test():
+    documented = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs/data.md").read_text(), re.M)
+    assert documented == list(FIXES)
+    tests = (ROOT / "tests/data/test_sections.py").read_text() + (ROOT / "tests/test_preparation.py").read_text()
+    for name in FIXES:
+        assert f"def test_{name.replace('-', '_')}" in tests, name
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.yaml")], ids=lambda path: path.name
+)
+def test_no_figure_is_left_to_fill_in(path):
+    assert not re.search(r"\b(TIME|EXPECTED|TODO|[A-Z]+_(SPEED|TABLE))\b", path.read_text())

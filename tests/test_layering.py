@@ -13,7 +13,7 @@ FLOORS = (
     ("data", "pruning", "tuning", "evaluation"),
     ("pipeline", "run_folder", "artefact", "scoring", "exporting", "inference", "preparation", "measurement", "comparison", "arms"),
     ("report",),
-    ("live", "console", "verbs", "preparing", "demo"),
+    ("live", "console", "verbs", "prepare_verbs", "demo"),
     ("cli",),
     ("__main__",),
 )

@@ -15,11 +15,11 @@ import pytest
 from pareft import files
 from pareft.data.notes import parse_record
 from pareft.data.prepared import SPLIT_NAMES, digest_frames, split_keys
-from pareft.data.rows import read_rows
 from pareft.data.sections import Pair, pair_sections
 from pareft.data.sources import read_splits
 from pareft.data.synthetic import generate_discharge_notes, generate_radiology_notes
-from pareft.data.tables import Columns
+from pareft.data.tables import Columns, open_table, pair_table
+from pareft.data.workers import map_in_order
 from pareft.errors import DataError, RunError
 from pareft.files import hash_file
 from pareft.preparation import prepare_both, prepare_notes, prepare_table, writing
@@ -55,20 +55,22 @@ def read_bytes(folder):
 @pytest.mark.parametrize("rules", ["paper", "clean"])
 def test_streaming_gives_what_memory_would(kind, rules, notes, tmp_path):
     options = {"discharge_count": 50} if (kind, rules) == ("radiology", "paper") else {}
-    said = prepare_notes(kind, notes, tmp_path / "out", rules=rules, split_by="report", **options).description
+    prepared = prepare_notes(kind, notes, tmp_path / "out", rules=rules, split_by="report", **options)
+    said = prepared.description
     pairs = [(note, pair_sections(note["text"], kind, rules)) for note in NOTES[kind]]
     pairs = [(note, pair) for note, pair in pairs if isinstance(pair, Pair)]
     if rules == "clean":
         pairs = list({pair: (note, pair) for note, pair in reversed(pairs)}.values())[::-1]
         assert said["dropped"].get("duplicate", 0) == 0 or len(pairs) < len(NOTES[kind])
-    indices = split_keys(len(pairs), seed=42, shuffled_before=options.get("discharge_count", 0))
+    keys = split_keys(len(pairs), seed=42, shuffled_before=options.get("discharge_count", 0))
+    indices = {name: part.tolist() for name, part in keys.items()}
     frames = read(tmp_path / "out")
     for name in SPLIT_NAMES:
         expected = [(pairs[i][0]["note_id"], pairs[i][0]["subject_id"], *vars(pairs[i][1]).values()) for i in indices[name]]
         assert frames[name].rows() == expected
         assert frames[name].columns == ["id", "subject_id", "source", "target"]
-    assert said == json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert said["indices"] == indices
+    assert json.loads((tmp_path / "out" / "dataset.json").read_text()) == said | {"indices": indices}
+    assert {name: part.tolist() for name, part in prepared.indices.items()} == indices
     assert said["digest"] == digest_frames(frames)
     assert said["examples"] == {name: frame.height for name, frame in frames.items()}
     assert said["rows"] == len(NOTES[kind]) == sum(said["examples"].values()) + sum(said["dropped"].values())
@@ -153,7 +155,7 @@ def test_a_folder_that_is_there_is_refused_or_replaced(notes, tmp_path):
     prepare_notes("radiology", notes, out, seed=1, handling=Handling(overwrite=True))
     assert read_bytes(out) != before
     (out / "mine.txt").write_text("x")
-    with pytest.raises(RunError, match="holds more than a prepared data set"):
+    with pytest.raises(RunError, match="is no prepared data set or holds more"):
         prepare_notes("radiology", notes, out, handling=Handling(overwrite=True))
     assert list(tmp_path.glob(".*")) == []
 
@@ -207,6 +209,68 @@ def test_killed_between_the_old_and_the_new_the_old_comes_back(notes, tmp_path):
     assert read_bytes(out) == before
 
 
+def test_both_go_on_with_a_first_that_is_there(notes, tmp_path):
+    whole = prepare_both(notes, tmp_path / "whole", rules="paper")
+    prepare_notes("discharge", notes, tmp_path / "half" / "discharge", rules="paper")  # as if it had been killed after it
+    before = (tmp_path / "half" / "discharge" / "dataset.json").stat().st_mtime_ns
+    again = prepare_both(notes, tmp_path / "half", rules="paper")
+    assert (tmp_path / "half" / "discharge" / "dataset.json").stat().st_mtime_ns == before
+    assert read_bytes(tmp_path / "half" / "radiology") == read_bytes(tmp_path / "whole" / "radiology")
+    assert again["discharge"].description == whole["discharge"].description
+    with pytest.raises(RunError, match="radiology exists"):
+        prepare_both(notes, tmp_path / "half", rules="paper")
+    prepare_notes("discharge", notes, tmp_path / "other" / "discharge", rules="paper", seed=1)
+    with pytest.raises(RunError, match="discharge exists"):
+        prepare_both(notes, tmp_path / "other", rules="paper")
+    with pytest.raises(DataError, match="is no folder"):
+        prepare_both(notes / "discharge.csv", tmp_path / "none")
+
+
+@pytest.mark.parametrize("place", ["a/../out", "link"])
+def test_overwriting_leads_where_the_path_does(place, notes, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    prepare_notes("radiology", notes, tmp_path / "out", seed=1)
+    prepare_notes("radiology", notes, tmp_path / place, handling=Handling(overwrite=True))
+    prepare_notes("radiology", notes, tmp_path / "other")
+    assert read_bytes(tmp_path / "out") == read_bytes(tmp_path / "other")
+    assert (tmp_path / "link").is_symlink()
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_what_is_no_data_set_is_not_overwritten(notes, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    pl.DataFrame(ROWS).write_parquet(own / "train.parquet")
+    columns, handling = Columns("input", "output"), Handling(overwrite=True)
+    with pytest.raises(RunError, match="is no prepared data set or holds more"):
+        prepare_table(str(own / "train.parquet"), own, columns, handling=handling)
+    out = tmp_path / "out"
+    prepare_notes("radiology", notes, out)
+    with pytest.raises(RunError, match="would be replaced"):
+        prepare_table(str(out / "train.parquet"), out, Columns("source", "target"), handling=handling)
+    (out / ".statistics.json.12ab").write_text("{")  # what a killed call left
+    prepare_notes("radiology", notes, out, handling=handling)
+
+
+def test_a_seed_is_honoured(notes, tmp_path):
+    for by in ("report", "patient"):
+        ids = [set(prepare_and_read(notes, tmp_path / f"{by}{seed}", split_by=by, seed=seed)["test"]["id"]) for seed in (1, 2)]
+        assert ids[0] != ids[1]
+
+
+def prepare_and_read(notes, out, **options):
+    prepare_notes("radiology", notes, out, **options)
+    return read(out)
+
+
+def test_a_killed_helper_is_one_line(notes, tmp_path, monkeypatch):
+    monkeypatch.setattr("pareft.preparation.pair_notes", lambda *_, **__: map_in_order(os._exit, [1] * 9, workers=1))
+    with pytest.raises(RunError, match="a process that helped was killed"):
+        prepare_notes("radiology", notes, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_at_once_do_not_mix(notes, tmp_path):
     with files.fill_private_folder(tmp_path / "out"), pytest.raises(RunError, match="another process is writing"):
         prepare_notes("radiology", notes, tmp_path / "out")
@@ -241,8 +305,11 @@ def test_only_the_owner_reads_what_was_written(notes, tmp_path):
     old = os.umask(0)
     try:
         prepare_notes("radiology", notes, tmp_path / "out")
+        (tmp_path / ".other.partial").mkdir(mode=0o777)
+        prepare_notes("radiology", notes, tmp_path / "other")
     finally:
         os.umask(old)
+    assert stat.S_IMODE((tmp_path / "other").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
 
@@ -264,14 +331,11 @@ ROWS = [{"instruction": "answer", "input": f"question {n}", "output": f"answer {
 
 def test_dialogues_in_chatdoctors_format(tmp_path):
     path = tmp_path / "icliniq-15k.json"
-    path.write_text(json.dumps([*ROWS, {"instruction": "", "input": " ", "output": "x"}], indent=1))
+    path.write_text(json.dumps([{"instruction": "", "input": " ", "output": "x"}, *ROWS]))  # one line, as json.dump writes it
     said = prepare_table(str(path), tmp_path / "out", Columns("input", "output"), builder="dialogue").description
     frames, indices = read(tmp_path / "out"), split_keys(60, seed=42)
     for name in SPLIT_NAMES:
-        expected = [
-            (str(line), ROWS[i]["input"], ROWS[i]["output"]) for i, (line, *_) in enumerate(read_rows(path)) if i in indices[name]
-        ]
-        assert frames[name].rows() == expected
+        assert frames[name].rows() == [(str(i + 1), ROWS[i]["input"], ROWS[i]["output"]) for i in indices[name]]  # its row's number
     assert "without a seed" in said["remark"]
     assert said["dropped"] == {"empty text": 1}
     assert said["seed"] == 42
@@ -289,6 +353,23 @@ def test_a_tables_groups_stay_together_and_repetitions_go(tmp_path):
     assert frames["train"]["id"].to_list() == frames["train"]["group"].to_list()
     settings = DataSettings(path=str(tmp_path / "out"))
     assert digest_frames(read_splits(settings, seed=0)) == said["digest"]
+
+
+def test_rows_without_a_group_are_on_their_own(tmp_path):
+    rows = [{**row, "who": row["who"] if n % 2 else None} for n, row in enumerate(ROWS)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    said = prepare_table(str(tmp_path / "rows.jsonl"), tmp_path / "out", Columns("input", "output", group="who")).description
+    assert sum(said["groups"].values()) == 30 + len({row["who"] for row in rows if row["who"]})
+    assert said["examples"]["test"] < 12
+    assert "patients" not in said
+
+
+def test_long_texts_end_a_batch(tmp_path, monkeypatch):
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    table = open_table(str(tmp_path / "rows.jsonl"))
+    assert len(list(pair_table(table, Columns("input", "output")))) == 1
+    monkeypatch.setattr("pareft.data.tables.CHARACTERS_PER_BATCH", 100)
+    assert len(list(pair_table(table, Columns("input", "output")))) > 5
 
 
 def test_a_hub_data_sets_own_splits_are_kept(tmp_path, monkeypatch):
@@ -332,8 +413,11 @@ def test_nothing_to_prepare_is_an_error(tmp_path, notes):
         prepare_table(str(tmp_path / "rows.csv"), tmp_path / "out", Columns("source", "target"))
     with pytest.raises(DataError, match=r"expected radiology\.csv or radiology\.csv\.gz"):
         prepare_notes("radiology", tmp_path, tmp_path / "out")
-    with pytest.raises(DataError, match=r"none of 60 rows gives a pair \(no target section: 60\)"):
-        prepare_notes("radiology", notes / "discharge.csv", tmp_path / "out")
+    (tmp_path / "radiology.csv").write_text('note_id,subject_id,text\n1-RR-1,1,"none"\n2-RR-1,2,"none"\n')
+    with pytest.raises(DataError, match=r"none of 2 rows gives a pair \(no target section: 2\)"):
+        prepare_notes("radiology", tmp_path, tmp_path / "out")
+    with pytest.raises(DataError, match="is a folder; name a file in it"):
+        prepare_table(str(notes), tmp_path / "out", Columns("source", "target"))
 
 
 @pytest.mark.parametrize("kind", NOTES)

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -38,16 +39,16 @@ def fill_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)  # less the umask
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).chmod(0o600 if private else 0o644)
-            Path(temporary).replace(path)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise RunError(explain_os_error(error, path)) from error
@@ -88,10 +89,10 @@ def fill_private_folder(folder: Path, *, replace: bool = False) -> Iterator[Path
     Raises:
         RunError: the folder is there and not to be replaced, another process writes it, or it cannot be written.
     """
-    folder = folder.absolute()
-    partial, aside = (folder.with_name(f".{folder.name}.{state}") for state in ("partial", "old"))
     try:
-        partial.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = folder.resolve()  # a link stays, and leads to what is written
+        partial, aside = (folder.with_name(f".{folder.name}.{state}") for state in ("partial", "old"))
+        folder.parent.mkdir(parents=True, exist_ok=True)
         with _lock_folder(partial, folder):
             try:
                 _finish_replacing(folder, aside)
@@ -104,6 +105,7 @@ def fill_private_folder(folder: Path, *, replace: bool = False) -> Iterator[Path
                 partial.rename(folder)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
+                _finish_replacing(folder, aside)
                 raise
             _finish_replacing(folder, aside)
     except OSError as error:
@@ -112,20 +114,23 @@ def fill_private_folder(folder: Path, *, replace: bool = False) -> Iterator[Path
 
 @contextmanager
 def _lock_folder(partial: Path, folder: Path) -> Iterator[None]:
-    """Keep other processes out of `partial`, where `folder` is made."""
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(partial, os.O_RDONLY)
-    try:
+    """Make `partial`, the owner's alone, and keep other processes out of it; `folder` is made there."""
+    while True:
+        if partial.is_symlink():
+            raise RunError(f"{partial} is a link, and would be written to; remove it")
+        partial.mkdir(mode=0o700, exist_ok=True)
+        handle = os.open(partial, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                raise RunError(f"another process is writing {folder}; wait for it") from error
-        yield
-    finally:
-        os.close(handle)
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if partial.exists() and os.path.samestat(os.fstat(handle), partial.stat()):  # nobody made it the folder meanwhile
+                partial.chmod(0o700)
+                yield
+                return
+        except BlockingIOError as error:
+            raise RunError(f"another process is writing {folder}; wait for it") from error
+        finally:
+            os.close(handle)
 
 
 def _empty(folder: Path) -> None:

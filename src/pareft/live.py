@@ -51,8 +51,8 @@ class LiveProgress:
         seconds = time.monotonic() - self._started
         fresh = self._done - self._before  # a stage that was interrupted does not take again what it has
         pace = f"  {_format_rate(fresh / seconds)}/s" if self._total and fresh > 0 and seconds >= 1 else ""
-        left = f", {seconds * (self._total - self._done) / fresh:.0f} s left" if pace and self._done < self._total else ""
-        return f"{self._stage}{steps}{values}  {seconds:.0f} s{pace}{left}"
+        left = f", {_format_time(seconds * (self._total - self._done) / fresh)} left" if pace and self._done < self._total else ""
+        return f"{self._stage}{steps}{values}  {_format_time(seconds)}{pace}{left}"
 
     def _draw(self) -> None:
         if self.console.is_terminal:
@@ -75,3 +75,10 @@ class LiveProgress:
 
 def _format_rate(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
+def _format_time(seconds: float) -> str:
+    minutes = round(seconds) // 60
+    if minutes < 10:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

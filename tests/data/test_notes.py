@@ -118,10 +118,37 @@ def test_a_bad_note_costs_itself_alone_and_its_line_is_named(damage, reason, siz
 
 
 def test_a_note_of_50_megabytes_is_passed_over(write):
-    content = make_csv([TEXTS[0], "word \n" * 9_000_000, TEXTS[1]])
+    content = make_csv([TEXTS[0], "word \n" * 9_000_000, TEXTS[1], " ", TEXTS[2]])
     pairs, flaws = read(write(content))
-    assert [identity for identity, *_ in pairs] == ["1000-RR-0", "1002-RR-2"]
-    assert flaws == [Flaw(find_line(content, b"1001-RR-1"), "too long")]
+    assert [identity for identity, *_ in pairs] == ["1000-RR-0", "1002-RR-2", "1004-RR-4"]
+    assert flaws == [Flaw(find_line(content, b"1001-RR-1"), "too long"), Flaw(find_line(content, b"1003-RR-3"), "empty text")]
+
+
+@pytest.mark.parametrize("size", [1, 50, 300, 2**22])
+def test_a_text_may_quote_how_a_record_begins(size, write):
+    quoting = TEXTS[1].replace("IMPRESSION", 'see\n12345678-RR-2,12345678,,"Normal",\n77-RR-1,77,x\n IMPRESSION')
+    texts = [TEXTS[0], quoting, TEXTS[2]]
+    pairs, flaws = read(write(make_csv(texts)), slab_bytes=size)
+    assert not flaws
+    assert [Pair(*pair[2:]) for pair in pairs] == [pair_sections(text, "radiology", "clean") for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("between", "reason"),
+    [
+        (b"a stray line\n", "wrong number of columns"),
+        (b'1002-rr-2,1002,,"a note\nwith an odd id"\n', "no note's id"),
+        (b"\n\n", None),
+    ],
+)
+@pytest.mark.parametrize("size", [40, 2**22])
+def test_what_is_between_records_costs_neither_neighbour(between, reason, size, write):
+    content = make_csv(TEXTS)
+    start = content.index(b"1003-RR-3")
+    odd = content[:start] + between + content[start:]
+    pairs, flaws = read(write(odd), slab_bytes=size)
+    assert [identity for identity, *_ in pairs] == [f"{1000 + i}-RR-{i}" for i in range(5)]
+    assert flaws == ([Flaw(odd[:start].count(b"\n") + 1, reason)] if reason else [])
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.99])
@@ -158,12 +185,16 @@ def test_windows_line_ends_and_a_byte_order_mark(write):
     ("content", "message"),
     [
         (b"note_id,body\n1-RR-1,x\n", r"no column subject_id, text; the columns are note_id, body$"),
-        (b"Smith,pneumonia\n1-RR-1,x\n", r"no column note_id, subject_id, text; the first line is no header$"),
+        (b"Smith,pneumonia\n1-RR-1,x\n", r"no column note_id, subject_id, text; the first line does not look like a header"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "is no text in UTF-8"),
         (b"PAR1\x15\x00\x15", "is no text in UTF-8"),
         (b"", "no column note_id, subject_id, text"),
-        (b"Mrs. Smith came with pain, and left without it, on a Sunday" * 3, "the first line is no header$"),
+        (b"Mrs. Smith came with pain, and left without it, on a Sunday" * 3, "the first line does not look like a header"),
         (make_csv(TEXTS).replace(b"-RR-", b"/RR/"), "no line begins with a note's id"),
+        (make_csv(TEXTS).replace(b"-RR-", b"-DS-"), "holds discharge notes .its ids have DS., and not radiology ones"),
+        (b"note_id,subject_id,text," + b"x" * 70_000, "its first line has more than 65,536 bytes"),
+        (b"note_id,subject_id,te\rxt\n", "its first line is no CSV header"),
+        (b"note_id,subject_id,text," + b"x" * 5000 + b"\xff\n", "is no text in UTF-8"),
     ],
 )
 def test_a_file_of_another_kind_is_refused_without_its_text(content, message, write):
@@ -176,5 +207,5 @@ def test_text_of_bad_notes_is_kept_only_where_it_may_be_shown(write):
     path = write(never_close(make_csv(TEXTS)))
     assert [flaw.text for flaw in read(path)[1]] == [""]
     (flaw,) = read(path, show_text=True)[1]
-    assert flaw.text.startswith("1002-RR-2")
+    assert flaw.text.startswith("FINAL REPORT FINDINGS")
     assert len(flaw.text) <= 80

@@ -98,18 +98,31 @@ def test_long_json_is_read_in_pieces(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "flaws", "kept"),
     [
-        ("a.csv", 'a,b\n1,"x"y\n2,z\n', [Flaw(2, "broken quoting")], ["2"]),
-        ("a.csv", "a,b\n1,x\n2\n\n3,z\n", [Flaw(3, "wrong number of columns")], ["1", "3"]),
-        ("a.csv", 'a,b\n1,x\n2,"z\n3,z\n', [Flaw(3, "broken quoting")], ["1"]),
-        ("a.csv", f'a,b\n1,"{"y" * (LONGEST_ROW + 9)}"\n2,z\n', [Flaw(2, "too long")], ["2"]),
-        ("a.jsonl", '{"a": "1"}\n{"a": \n[1]\n{"a": "4"}\n', [Flaw(2, "broken JSON"), Flaw(3, "no JSON object")], ["1", "4"]),
-        ("a.json", '[{"a": "1"},\n 7,\n {"a": "2"}, {"a"', [Flaw(2, "no JSON object"), Flaw(3, "broken JSON")], ["1", "2"]),
+        ("a.csv", 'a,b\n1,"x"y\n2,z\n', [(2, "broken quoting")], ["2"]),
+        ("a.csv", "a,b\n1,x\n2\n\n3,z\n", [(3, "wrong number of columns")], ["1", "3"]),
+        ("a.csv", 'a,b\n1,x\n2,"z\n3,z\n', [(3, "broken quoting")], ["1"]),
+        ("a.csv", f'a,b\n1,"{"y" * (LONGEST_ROW + 9)}"\n2,z\n', [(2, "too long")], ["2"]),
+        ("a.jsonl", '{"a": "1"}\n{"a": \n[1]\n{"a": "4"}\n', [(2, "broken JSON"), (3, "no JSON object")], ["1", "4"]),
+        (
+            "a.json",
+            '[{"a": "1"},\n {"a": x}, {"a": "2"}, {"a" "y"},\n\n{"a": "3"}]',
+            [(2, "broken JSON"), (2, "broken JSON")],
+            ["1", "2", "3"],
+        ),
+        ("a.json", "[" + '{"a":' * 100_000 + "1" + "}" * 100_000 + ', {"a": "2"}]', [(1, "broken JSON")], ["2"]),
+        (
+            "a.jsonl",
+            '{"a": "1"}\n{"a": "' + "ä" * LONGEST_ROW + '"}\n\n{"a": \n{"a": "4"}',
+            [(2, "too long"), (4, "broken JSON")],
+            ["1", "4"],
+        ),
+        ("a.json", '[{"a": "1"},\n 7,\n {"a": "2"}, {"a"', [(2, "no JSON object"), (3, "broken JSON")], ["1", "2"]),
     ],
 )
 def test_a_broken_row_costs_itself(name, content, flaws, kept, tmp_path):
     (tmp_path / name).write_text(content)
     found = list(read_rows(tmp_path / name))
-    assert [row for row in found if isinstance(row, Flaw)][: len(flaws)] == flaws
+    assert [(row.line, row.reason) for row in found if isinstance(row, Flaw)] == flaws
     assert [row[1]["a"] for row in found if not isinstance(row, Flaw)] == kept
 
 
@@ -134,6 +147,7 @@ def test_a_truncated_gzip_is_read_as_far_as_it_goes(name, tmp_path):
         ("a.json", b'{"a": 1}', "is no JSON array of objects"),
         ("a.csv", b"\x89PNG\0\0", "is no text in UTF-8"),
         ("a.csv", b"a,a\n1,2\n", "two columns of its first line have one name"),
+        ("a.csv", b'"a"x,b\n1,2\n', "its first line is no header that can be read as csv"),
         ("a.parquet", b"no", "cannot be read as Parquet"),
         ("a.xlsx", b"no", "cannot be read as an Excel workbook"),
     ],
@@ -144,3 +158,16 @@ def test_files_of_another_kind_are_refused(name, content, message, tmp_path):
         list(read_rows(tmp_path / name))
     with pytest.raises(DataError, match="no file"):
         list(read_rows(tmp_path / "none.csv"))
+
+
+def test_parquet_reads_only_what_is_asked_for_and_bytes_that_are_no_text(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"ok", b"\xff\xfe"], pa.binary()).buffers())
+    table = pa.table({"a": broken, "b": pa.array(["x", "y"]).dictionary_encode(), "when": pa.array([2**62, 1], pa.timestamp("us"))})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    rows = [values for _, values, _ in read_rows(tmp_path / "a.parquet", ["a", "b"])]
+    assert rows == [{"a": "ok", "b": "x"}, {"a": "\udcff\udcfe", "b": "y"}]
+    with pytest.raises(DataError, match="no column c; the columns are a, b, when"):
+        list(read_rows(tmp_path / "a.parquet", ["c"]))

@@ -54,12 +54,12 @@ def test_rows_without_text_are_left_out(tmp_path):
     ("name", "text", "message"),
     [
         ("none.csv", None, r"no file or folder .*none\.csv"),
-        ("rows.csv", "a,b\n1,2\n", "no column dialogue, note; the columns are a, b. Name the columns in data.source"),
+        ("rows.csv", "id,b\n1,2\n", "no column dialogue, note; the columns are id, b. Name the columns in data.source"),
         ("rows.doc", "x", r"cannot read \.doc; give one of \.csv"),
-        ("rows.parquet", "x", "cannot be read as parquet"),
-        ("rows.jsonl", "{", "cannot be read as jsonl"),
+        ("rows.parquet", "x", "cannot be read as parquet: damaged"),
+        ("rows.jsonl", "{", "line 1: broken JSON; pareft prepare table leaves such rows out"),
         ("rows.csv", "dialogue,note\nx,y\n", "has 1 usable rows; three splits need at least 3"),
-        ("rows.csv", "", "cannot be read as csv"),
+        ("rows.csv", "", "has no rows"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path, name, text, message):
@@ -95,3 +95,19 @@ def test_encoding_truncates_and_prefixes(bases):
     assert [len(row["input_ids"]) <= 12 for row in rows] == [True, True]
     assert len(rows[0]["labels"]) == 5
     assert rows[1]["input_ids"] == tokenizer("sum: x")["input_ids"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.csv", 'source,target\n"ZEBRA open,b\nx,y\n'),
+        ("rows.csv", 'source,target\nx,"John ZEBRA\nand more" x\n'),
+        ("rows.csv", "ZEBRA,John\nx,y\n"),
+        ("rows.jsonl", '{"source": "ZEBRA", "target": 1}\n{"source": {"ZEBRA": 1}}\n{"ZEBRA'),
+    ],
+)
+def test_no_message_quotes_a_text(name, content, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError) as raised:
+        read_splits(DataSettings(path=str(tmp_path / name)), seed=0)
+    assert "ZEBRA" not in str(raised.value)

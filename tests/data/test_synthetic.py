@@ -21,8 +21,8 @@ def test_rows_have_the_shape_of_radiology_csv():
     for note in NOTES:
         assert tuple(note) == COLUMNS
         assert note["note_id"] == f"{note['subject_id']}-RR-{note['note_seq']}"
-        assert re.fullmatch(r"\d{8}", note["subject_id"])
-        assert re.fullmatch(r"(\d{8})?", note["hadm_id"])
+        assert re.fullmatch(r"9\d{7}", note["subject_id"])
+        assert re.fullmatch(r"(9\d{7})?", note["hadm_id"])
         assert re.fullmatch(r"2[12]\d\d-\d\d-\d\d \d\d:\d\d:00", note["charttime"])
         assert note["charttime"] < note["storetime"]
     assert len({note["note_id"] for note in NOTES}) == len(NOTES)

@@ -25,8 +25,15 @@ class Verbs(typer.core.TyperGroup):
         except PareftError as error:
             print(f"pareft: {error}", file=sys.stderr)
             raise typer.Exit(2) from error
+        except OSError as error:
+            if error.filename is None:
+                raise  # not of a file, so not the user's
+            print(f"pareft: {error.filename}: {error.strerror}", file=sys.stderr)
+            raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
-            print("pareft: interrupted; the same command goes on where it stopped", file=sys.stderr)
+            anew = ctx.invoked_subcommand == "prepare"
+            rest = "nothing half-written is left, start it again" if anew else "the same command goes on where it stopped"
+            print(f"pareft: interrupted; {rest}", file=sys.stderr)
             raise typer.Exit(130) from error
 
 
@@ -62,7 +69,7 @@ RecipeArgument = Annotated[Path, typer.Argument(help="A recipe, such as recipes/
 ChangesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Lines of the recipe to change, such as train.epochs=3.")
 ]
-OutOption = Annotated[Path | None, typer.Option(help="The folder to write to.  [default: runs/<recipe>]", show_default=False)]
+OutOption = Annotated[Path | None, typer.Option(help="The folder to write to.  \\[default: runs/<recipe>]", show_default=False)]
 
 
 @app.command()
@@ -116,10 +123,10 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     metrics: Annotated[
-        str | None, typer.Option(help="With commas: rouge,bleu,surface.  [default: the recipe's]", show_default=False)
+        str | None, typer.Option(help="With commas: rouge,bleu,surface.  \\[default: the recipe's]", show_default=False)
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder to write to.  [default: RUN/evaluation/SPLIT]", show_default=False)
+        Path | None, typer.Option(help="The folder to write to.  \\[default: RUN/evaluation/SPLIT]", show_default=False)
     ] = None,
     keep_adapter: Annotated[bool, typer.Option("--keep-adapter", help="Do not add the adapter into the weights first.")] = False,
 ) -> None:
@@ -141,9 +148,9 @@ def generate(
     ] = None,
     source: Annotated[str, typer.Option(help="The column that holds the text.")] = "source",
     format: Annotated[str, typer.Option(help="auto, jsonl, csv, tsv or lines.")] = "auto",
-    prefix: Annotated[str | None, typer.Option(help="Put before every text.  [default: the run's]", show_default=False)] = None,
+    prefix: Annotated[str | None, typer.Option(help="Put before every text.  \\[default: the run's]", show_default=False)] = None,
     max_source_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longer texts are cut.  [default: the run's]", show_default=False)
+        int | None, typer.Option(min=1, help="Longer texts are cut.  \\[default: the run's]", show_default=False)
     ] = None,
     keep_adapter: Annotated[bool, typer.Option("--keep-adapter", help="Do not add the adapter into the weights first.")] = False,
 ) -> None:

@@ -15,7 +15,7 @@ OutOption = Annotated[
 ]
 RulesOption = Annotated[str, typer.Option(help="clean, or paper for exactly what the paper's release gives.")]
 SplitByOption = Annotated[
-    str | None, typer.Option(help="report or patient.  [default: patient; with --rules paper, report]", show_default=False)
+    str | None, typer.Option(help="report or patient.  \\[default: patient; with --rules paper, report]", show_default=False)
 ]
 SeedOption = Annotated[int, typer.Option(help="The seed of the split.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row; else they are counted and left out.")]
@@ -28,7 +28,7 @@ StatisticsOption = Annotated[
 ]
 WorkersOption = Annotated[
     int | None,
-    typer.Option(min=0, help="Processes beside this one.  [default: one a core; none for a small file]", show_default=False),
+    typer.Option(min=0, help="Processes beside this one.  \\[default: one a core; none for a small file]", show_default=False),
 ]
 
 
@@ -41,7 +41,7 @@ def _handle(*, strict: bool, overwrite: bool, show_text: bool, workers: int | No
 def _describe(asked: bool, *folders: Path) -> None:
     if asked:
         from pareft.preparation.statistics import Reader
-        from pareft.preparing import describe_and_show
+        from pareft.prepare_verbs import describe_and_show
 
         for folder in folders:
             describe_and_show(folder, Reader())
@@ -61,7 +61,7 @@ def mimic_discharge(
     statistics: StatisticsOption = False,
 ) -> None:
     """MIMIC-IV-Note's discharge summaries: the hospital stay → its diagnoses."""
-    from pareft.preparing import prepare_notes_and_show
+    from pareft.prepare_verbs import prepare_notes_and_show
 
     handling = _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers)
     prepare_notes_and_show(
@@ -88,7 +88,7 @@ def mimic_radiology(
     statistics: StatisticsOption = False,
 ) -> None:
     """MIMIC-IV-Note's radiology reports: findings → impression."""
-    from pareft.preparing import prepare_notes_and_show
+    from pareft.prepare_verbs import prepare_notes_and_show
 
     handling = _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers)
     prepare_notes_and_show(
@@ -111,7 +111,7 @@ def mimic(
     statistics: StatisticsOption = False,
 ) -> None:
     """Both of MIMIC-IV-Note's files; with --rules paper, split as one after the other, as the paper does."""
-    from pareft.preparing import prepare_both_and_show
+    from pareft.prepare_verbs import prepare_both_and_show
 
     handling = _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers)
     prepare_both_and_show(notes, out, rules=rules, split_by=split_by, seed=seed, handling=handling)
@@ -121,7 +121,7 @@ def mimic(
 PlaceArgument = Annotated[
     str, typer.Argument(metavar="FILE|HUB_NAME", help="CSV, TSV, JSON, JSONL, Parquet or Excel, or a data set on the Hub.")
 ]
-IdOption = Annotated[str | None, typer.Option("--id", help="The column of ids.  [default: the row's number]", show_default=False)]
+IdOption = Annotated[str | None, typer.Option("--id", help="The column of ids.  \\[default: the row's number]", show_default=False)]
 GroupOption = Annotated[str | None, typer.Option(help="Rows that are equal in this column stay in one split.", show_default=False)]
 DuplicatesOption = Annotated[bool, typer.Option("--drop-duplicates", help="Leave out pairs that were there before.")]
 
@@ -143,7 +143,7 @@ def dialogue(
 ) -> None:
     """Questions and answers in ChatDoctor's format (instruction, input, output): HealthCareMagic, iCliniq."""
     from pareft.data.tables import Columns
-    from pareft.preparing import prepare_table_and_show
+    from pareft.prepare_verbs import prepare_table_and_show
 
     prepare_table_and_show(
         place, out, Columns(source, target, id, group), builder="dialogue", seed=seed, drop_duplicates=drop_duplicates,
@@ -169,7 +169,7 @@ def table(
 ) -> None:
     """Any table with two text columns, split 8:1:1; a Hub data set with three splits keeps them."""
     from pareft.data.tables import Columns
-    from pareft.preparing import prepare_table_and_show
+    from pareft.prepare_verbs import prepare_table_and_show
 
     prepare_table_and_show(
         place, out, Columns(source, target, id, group), builder="table", seed=seed, drop_duplicates=drop_duplicates,
@@ -188,7 +188,7 @@ def synthetic(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
     """Notes in MIMIC-IV-Note's shape that no patient stands behind, to try the builders and the pipeline with."""
-    from pareft.preparing import synthesise_and_show
+    from pareft.prepare_verbs import synthesise_and_show
 
     synthesise_and_show(kind, notes, out, seed=seed, packed=packed, overwrite=overwrite)
 
@@ -198,17 +198,17 @@ def describe(
     folder: Annotated[Path, typer.Argument(help="A prepared folder.", show_default=False)],
     recipe: Annotated[Path | None, typer.Option(help="Take base, prefix and lengths from a recipe.", show_default=False)] = None,
     base: Annotated[
-        str | None, typer.Option(help="Whose tokens are counted.  [default: the recipe's, or pareft-mini]", show_default=False)
+        str | None, typer.Option(help="Whose tokens are counted.  \\[default: the recipe's, or pareft-mini]", show_default=False)
     ] = None,
     max_source_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longer sources are cut.  [default: the recipe's, or 1024]", show_default=False)
+        int | None, typer.Option(min=1, help="Longer sources are cut.  \\[default: the recipe's, or 1024]", show_default=False)
     ] = None,
     max_target_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longer targets are cut.  [default: the recipe's, or 128]", show_default=False)
+        int | None, typer.Option(min=1, help="Longer targets are cut.  \\[default: the recipe's, or 128]", show_default=False)
     ] = None,
     workers: WorkersOption = None,
 ) -> None:
     """Sizes, sentences, words and novel n-grams of the splits, and how much of the texts a recipe cuts, with a histogram."""
-    from pareft.preparing import choose_reader, describe_and_show
+    from pareft.prepare_verbs import choose_reader, describe_and_show
 
     describe_and_show(folder, choose_reader(recipe, base, max_source_tokens, max_target_tokens), workers=workers)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pareft.data.sections import Pair
 
-DIGEST_BYTES = 16
+DIGEST_BYTES, GROUP_DIGEST_BYTES = 16, 8
 SHOWN_CHARACTERS = 80
 
 
@@ -21,8 +21,8 @@ class Flaw:
 
 @dataclass
 class Batch:
-    """Pairs in the file's order, as columns. `groups`: whose the pair is, where that matters, else empty; `part`: of the file, how
-    much was read by now.
+    """Pairs in the file's order, as columns. `groups`: whose the pair is, empty if it is nobody's; `part`: of the file, how much
+    was read by now; `characters`: of all texts.
     """
 
     rows: int = 0
@@ -34,6 +34,7 @@ class Batch:
     dropped: Counter[str] = field(default_factory=Counter)
     flaws: list[Flaw] = field(default_factory=list)
     part: float = 0.0
+    characters: int = 0
 
     def keep(self, identity: str, group: str, pair: Pair) -> None:
         """Add a row's pair."""
@@ -42,6 +43,7 @@ class Batch:
         self.groups.append(group)
         self.sources.append(pair.source)
         self.targets.append(pair.target)
+        self.characters += len(pair.source) + len(pair.target)
         self.digests += digest_pair(pair.source, pair.target)
 
     def drop(self, reason: str) -> None:
@@ -55,6 +57,11 @@ class Batch:
         self.flaws.append(Flaw(line, reason, text[:SHOWN_CHARACTERS]))
 
 
+def digest_group(group: str) -> bytes:
+    """Eight bytes that identify a group."""
+    return hashlib.blake2b(group.encode(), digest_size=GROUP_DIGEST_BYTES).digest()
+
+
 def digest_pair(source: str, target: str) -> bytes:
     """Sixteen bytes that identify a pair."""
-    return hashlib.blake2b(f"{source}\x00{target}".encode(), digest_size=DIGEST_BYTES).digest()
+    return hashlib.blake2b(f"{len(source)} {source}{target}".encode(), digest_size=DIGEST_BYTES).digest()

@@ -14,6 +14,10 @@ from pareft.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
 NAMED = 40  # characters of a column's name that are shown
+USUAL = {
+    *("id", "text", "source", "target", "input", "output", "instruction", "prompt", "completion", "question", "answer", "summary"),
+    *("document", "article", "highlights", "dialogue", "note", "section_text", "label", "subject_id", "note_id"),
+}
 
 
 class Blocks:
@@ -68,23 +72,20 @@ class Blocks:
         if rest := decoder.decode(b"", final=True):
             yield rest
 
-    def lines(self, *, longest: int) -> Iterator[str]:
-        """The text's lines with their ends; longer ones in pieces. Bytes that are no UTF-8 come as lone surrogates."""
-        rest = b""
+    def lines(self, *, longest: int) -> Iterator[str | None]:
+        """The text's lines with their ends; `None` for one of more bytes than `longest`, which is not held in memory. Bytes that
+        are no UTF-8 come as lone surrogates.
+        """
+        rest, lost = b"", False
         while block := self.read(2**20):
             *whole, rest = (rest + block).split(b"\n")
             for line in whole:
-                yield from _cut(line + b"\n", longest)
-            while len(rest) > longest:
-                yield rest[:longest].decode(errors="surrogateescape")
-                rest = rest[longest:]
-        if rest:
-            yield from _cut(rest, longest)
-
-
-def _cut(line: bytes, longest: int) -> Iterator[str]:
-    for start in range(0, len(line), longest):
-        yield line[start : start + longest].decode(errors="surrogateescape")
+                yield None if lost or len(line) > longest else f"{line.decode(errors='surrogateescape')}\n"
+                lost = False
+            if len(rest) > longest:
+                rest, lost = b"", True
+        if rest or lost:
+            yield None if lost or len(rest) > longest else rest.decode(errors="surrogateescape")
 
 
 def check_header(path: Path, header: bytes | str) -> None:
@@ -94,12 +95,15 @@ def check_header(path: Path, header: bytes | str) -> None:
         DataError: the line is no UTF-8 text.
     """
     text = header.decode(errors="surrogateescape") if isinstance(header, bytes) else header
-    if "\0" in text or any("\udc80" <= letter <= "\udcff" for letter in text[:4096]):
+    if "\0" in text or any("\udc80" <= letter <= "\udcff" for letter in text):
         raise DataError(f"{path} is no text in UTF-8; give a CSV file, plain or gzipped")
 
 
-def explain_missing(missing: Sequence[str], columns: Sequence[str]) -> str:
-    """Which columns are missing. Those that are there are listed as far as they look like names and not like a patient's text."""
-    known = [column for column in columns if len(column) <= NAMED and column.isidentifier()]
-    there = f"the columns are {', '.join(known)}" if known else "the first line is no header"
-    return f"no column {', '.join(missing)}; {there}"
+def name_missing(missing: Sequence[str], columns: Sequence[str], *, wanted: Sequence[str] = ()) -> str:
+    """Which columns are missing, and which are there, unless these may be a patient's text: where a file has no header, its first
+    line is a row. So all must look like names, and one of them be `wanted` or a name that tables often have.
+    """
+    names = all(len(column) <= NAMED and column.isidentifier() for column in columns)
+    if names and {column.lower() for column in columns} & {*map(str.lower, wanted), *USUAL}:
+        return f"no column {', '.join(missing)}; the columns are {', '.join(columns)}"
+    return f"no column {', '.join(missing)}; the first line does not look like a header, so it is not shown"

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pareft.data.blocks import explain_missing
+from pareft.data.blocks import name_missing
 from pareft.errors import DataError
 from pareft.files import digest_file
 from pareft.records import Identity
@@ -103,7 +103,11 @@ class Inputs:
         text, identity = row.get(self.column), row.get("id")
         identity = None if identity == "" else identity
         if not isinstance(text, str):
-            why = "it is no text" if self.column in row else explain_missing([self.column], list(map(str, row)))
+            why = (
+                "it is no text"
+                if self.column in row
+                else name_missing([self.column], list(map(str, row)), wanted=list(row) if self.format == "jsonl" else ())
+            )
             raise DataError(f"{self.name} row {number + 1} has no text in {self.column!r}: {why}. Name the column with --source.")
         if not isinstance(identity, str | int | float | None) or (isinstance(identity, float) and not math.isfinite(identity)):
             raise DataError(f"{self.name} row {number + 1}: its id is neither a text nor a finite number")

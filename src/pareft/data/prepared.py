@@ -4,19 +4,21 @@ import hashlib
 import random
 from array import array
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import polars as pl
 
 from pareft.data.batches import digest_pair
 from pareft.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SplitBy = Literal["report", "patient"]
 SPLIT_NAMES = ("train", "validation", "test")
 
 
-def split_keys(count: int, *, seed: int, shuffled_before: int = 0) -> dict[str, list[int]]:
+def split_keys(count: int, *, seed: int, shuffled_before: int = 0, what: str = "examples") -> dict[str, np.ndarray]:
     """The paper's rule: shuffle, last tenth test, the tenth before it validation, each sorted. A split of its own has at least
     one.
 
@@ -24,17 +26,17 @@ def split_keys(count: int, *, seed: int, shuffled_before: int = 0) -> dict[str, 
     pairs before the radiology ones.
 
     Raises:
-        DataError: fewer than three.
+        DataError: fewer than three; `what` says of what.
     """
     if count < 3:
-        raise DataError(f"{count} examples or patients are too few for three splits; 3 is the least")
+        raise DataError(f"{count} {what} {'is' if count == 1 else 'are'} too few for three splits; 3 is the least")
     generator = random.Random(seed)
     generator.shuffle(array("q", range(shuffled_before)))
     order = array("q", range(count))
     generator.shuffle(order)
-    tenth = max(1, round(0.1 * count))
-    train, validation, test = order[: -2 * tenth], order[-2 * tenth : -tenth], order[-tenth:]
-    return {name: sorted(part) for name, part in zip(SPLIT_NAMES, (train, validation, test), strict=True)}
+    tenth, places = max(1, round(0.1 * count)), np.frombuffer(order, dtype=np.int64)
+    train, validation, test = places[: -2 * tenth], places[-2 * tenth : -tenth], places[-tenth:]
+    return {name: np.sort(part) for name, part in zip(SPLIT_NAMES, (train, validation, test), strict=True)}
 
 
 def assign_splits(groups: np.ndarray, *, by: SplitBy, seed: int, shuffled_before: int = 0) -> np.ndarray:
@@ -50,7 +52,8 @@ def assign_splits(groups: np.ndarray, *, by: SplitBy, seed: int, shuffled_before
     else:
         numbers, keys = groups, np.arange(len(groups))
     of_keys = np.empty(len(numbers), dtype=np.uint8)
-    for number, indices in enumerate(split_keys(len(numbers), seed=seed, shuffled_before=shuffled_before).values()):
+    parts = split_keys(len(numbers), seed=seed, shuffled_before=shuffled_before, what="examples" if by == "report" else "groups")
+    for number, indices in enumerate(parts.values()):
         of_keys[indices] = number
     return of_keys[keys]
 
@@ -72,7 +75,7 @@ def digest_splits(digests: Mapping[str, bytes]) -> str:
     return found.hexdigest()[:16]
 
 
-def digest_frames(splits: Mapping[str, pl.DataFrame]) -> str:
+def digest_frames(splits: "Mapping[str, pl.DataFrame]") -> str:
     """Identify the examples of frames."""
     return digest_splits(
         {

@@ -3,24 +3,26 @@
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pareft.data.batches import Flaw
-from pareft.data.blocks import Blocks, check_header
+from pareft.data.batches import SHOWN_CHARACTERS, Flaw
+from pareft.data.blocks import Blocks, check_header, name_missing
 from pareft.errors import DataError
 from pareft.extras import explain_missing
 
 LONGEST_ROW = 16_000_000  # characters
+NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
 BLANK, BETWEEN = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n,]*")
-PARQUET_ROWS = 1000
+PARQUET_ROWS = 50
 
 Row = tuple[int, dict[str, Any], float]  # its first line (or number), its values by column, how much of the file was read
 
 
-def read_rows(path: Path) -> Iterator[Row | Flaw]:
-    """Every row that can be read, and for the others why not. Values are as the format has them.
+def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row | Flaw]:
+    """Every row that can be read, and for the others why not. Values are as the format has them; of a file that is stored by
+    columns, only the named ones, if any are.
 
     Raises:
         DataError: no such file, a format that is not read, a file of another kind than its name says.
@@ -30,7 +32,7 @@ def read_rows(path: Path) -> Iterator[Row | Flaw]:
     reader = READERS.get(find_format(path))
     if reader is None:
         raise DataError(f"{path}: cannot read {path.suffix or 'a file without a suffix'}; give one of {', '.join(READERS)}")
-    return reader(path)
+    return reader(path, columns)
 
 
 def find_format(path: Path) -> str:
@@ -41,8 +43,8 @@ def find_format(path: Path) -> str:
 class _Feed:
     """Lines for a CSV reader, counted: `line` is the last that was given, `first` where the row in hand begins."""
 
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines, self.line, self.first, self.length = lines, 0, 0, 0
+    def __init__(self, lines: Iterator[str | None]) -> None:
+        self._lines, self.line, self.first, self.length, self.shown = lines, 0, 0, 0, ""
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -50,13 +52,14 @@ class _Feed:
     def __next__(self) -> str:
         text = next(self._lines)
         self.line += 1
-        self.first, self.length = self.first or self.line, self.length + len(text)
-        if self.length > LONGEST_ROW:
+        self.first, self.length = self.first or self.line, self.length + (LONGEST_ROW + 1 if text is None else len(text))
+        if text is None or self.length > LONGEST_ROW:
             raise csv.Error("too long")
+        self.shown = self.shown or text.strip()[:SHOWN_CHARACTERS]
         return text
 
     def begin(self) -> None:
-        self.first, self.length = 0, 0
+        self.first, self.length, self.shown = 0, 0, ""
 
 
 def _read_delimited(path: Path, delimiter: str) -> Iterator[Row | Flaw]:
@@ -70,7 +73,9 @@ def _read_delimited(path: Path, delimiter: str) -> Iterator[Row | Flaw]:
             try:
                 row = next(rows, None)
             except csv.Error:
-                yield Flaw(feed.first, "too long" if feed.length > LONGEST_ROW else "broken quoting")
+                if not columns:
+                    raise DataError(f"{path}: its first line is no header that can be read as {find_format(path)[1:]}") from None
+                yield Flaw(feed.first, "too long" if feed.length > LONGEST_ROW else "broken quoting", feed.shown)
                 continue
             if row is None:
                 break
@@ -79,7 +84,7 @@ def _read_delimited(path: Path, delimiter: str) -> Iterator[Row | Flaw]:
             elif len(row) == len(columns):
                 yield feed.first, dict(zip(columns, row, strict=True)), blocks.part
             elif row:
-                yield Flaw(feed.first, "wrong number of columns")
+                yield Flaw(feed.first, "wrong number of columns", " | ".join(row).strip()[:SHOWN_CHARACTERS])
         if blocks.broken:
             yield Flaw(feed.line, blocks.broken)
 
@@ -94,13 +99,13 @@ def _read_columns(path: Path, row: list[str]) -> list[str]:
 
 def _read_jsonl(path: Path) -> Iterator[Row | Flaw]:
     with Blocks(path) as blocks:
-        number, line = 0, ""
+        number = 0
         for number, line in enumerate(blocks.lines(longest=LONGEST_ROW), 1):
-            if len(line) >= LONGEST_ROW:
+            if line is None:
                 yield Flaw(number, "too long")
             elif line.strip():
                 row = _parse_object(line.removeprefix("\ufeff"))
-                yield Flaw(number, row) if isinstance(row, str) else (number, row, blocks.part)
+                yield Flaw(number, row, line.strip()[:SHOWN_CHARACTERS]) if isinstance(row, str) else (number, row, blocks.part)
         if blocks.broken:
             yield Flaw(number, blocks.broken)
 
@@ -114,10 +119,10 @@ def _parse_object(line: str) -> dict[str, Any] | str:
 
 
 def _read_json(path: Path) -> Iterator[Row | Flaw]:
-    """An array of objects, read element by element. Where the array breaks off, or an element is broken, reading ends."""
-    decoder, text, place, line = json.JSONDecoder(), "", 0, 1
+    """An array of objects, read element by element. After a broken one it goes on where the next object begins."""
+    decoder = json.JSONDecoder()
     with Blocks(path) as blocks:
-        pieces = blocks.text()
+        pieces, line = blocks.text(), 1
         text = next(pieces, "").removeprefix("\ufeff")
         place = _skip(text, 0, BLANK)
         if text[place : place + 1] != "[":
@@ -132,12 +137,16 @@ def _read_json(path: Path) -> Iterator[Row | Flaw]:
                 row, end = decoder.raw_decode(text, place)
             except (ValueError, RecursionError):
                 more = "" if len(text) - place > LONGEST_ROW else _take(pieces, len(text) - place)
-                if not more:
-                    yield Flaw(line, blocks.broken or "broken JSON")
+                if more:
+                    text, place = text[place:] + more, 0
+                    continue
+                yield Flaw(line, blocks.broken or "broken JSON", text[place : place + SHOWN_CHARACTERS])
+                found = NEXT_OBJECT.search(text, place)
+                if not found:
                     return
-                text, place = text[place:] + more, 0
-                continue
-            yield (line, row, blocks.part) if isinstance(row, dict) else Flaw(line, "no JSON object")
+                end = found.end()
+            else:
+                yield (line, row, blocks.part) if isinstance(row, dict) else Flaw(line, "no JSON object")
             line, place = line + text.count("\n", place, end), end
 
 
@@ -157,22 +166,37 @@ def _take(pieces: Iterator[str], size: int) -> str:
     return "".join(taken)
 
 
-def _read_parquet(path: Path) -> Iterator[Row | Flaw]:
+def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row | Flaw]:
     import pyarrow
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if missing := [name for name in columns if name not in names]:
+                raise DataError(f"{path}: no column {', '.join(missing)}; the columns are {', '.join(names)}")
             total, number = max(1, file.metadata.num_rows), 0
-            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
-                for row in batch.to_pylist():
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=list(columns) or None):
+                values = [_list_values(column) for column in batch.columns]
+                for row in zip(*values, strict=True):
                     number += 1
-                    yield number, row, number / total
-    except (pyarrow.ArrowException, OSError) as error:
+                    yield number, dict(zip(batch.schema.names, row, strict=True)), number / total
+    except (pyarrow.ArrowException, OSError, OverflowError) as error:
         raise DataError(f"{path} cannot be read as Parquet") from error
 
 
-def _read_excel(path: Path) -> Iterator[Row | Flaw]:
+def _list_values(column: Any) -> list[Any]:
+    """Values as Python has them; texts with lone surrogates for bytes that are no UTF-8."""
+    import pyarrow
+
+    kind = column.type.value_type if pyarrow.types.is_dictionary(column.type) else column.type
+    if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+        return column.to_pylist()
+    binary = column.cast(kind).cast(pyarrow.large_binary())
+    return [None if value is None else value.decode(errors="surrogateescape") for value in binary.to_pylist()]
+
+
+def _read_excel(path: Path, columns: Sequence[str]) -> Iterator[Row | Flaw]:
     import polars as pl
 
     with explain_missing("fastexcel", extra="excel", error=DataError):
@@ -181,16 +205,18 @@ def _read_excel(path: Path) -> Iterator[Row | Flaw]:
         table = pl.read_excel(path, infer_schema_length=0)
     except Exception as error:  # of polars, of fastexcel, of the zip file
         raise DataError(f"{path} cannot be read as an Excel workbook") from error
+    if missing := [name for name in columns if name not in table.columns]:
+        raise DataError(f"{path}: {name_missing(missing, table.columns, wanted=columns)}")
     for number, row in enumerate(table.iter_rows(named=True), 2):
         yield number, row, number / (table.height + 1)
 
 
-READERS: dict[str, Callable[[Path], Iterator[Row | Flaw]]] = {
-    ".csv": lambda path: _read_delimited(path, ","),
-    ".tsv": lambda path: _read_delimited(path, "\t"),
-    ".json": _read_json,
-    ".jsonl": _read_jsonl,
-    ".ndjson": _read_jsonl,
+READERS: dict[str, Callable[[Path, Sequence[str]], Iterator[Row | Flaw]]] = {
+    ".csv": lambda path, _: _read_delimited(path, ","),
+    ".tsv": lambda path, _: _read_delimited(path, "\t"),
+    ".json": lambda path, _: _read_json(path),
+    ".jsonl": lambda path, _: _read_jsonl(path),
+    ".ndjson": lambda path, _: _read_jsonl(path),
     ".parquet": _read_parquet,
     ".xlsx": _read_excel,
 }

@@ -16,6 +16,7 @@ Kind = Literal["discharge", "radiology"]
 UNDERLINE = "_" * 78  # before a radiologist's signature
 MIN_TARGET_CHARACTERS = 4
 MIN_SOURCE_CHARACTERS = 40
+MOST_PEELINGS = 10
 FIXES = (
     "line-start",
     "longest-title",
@@ -235,8 +236,13 @@ def pair_sections(report: str, kind: Kind, rules: Rules) -> Pair | str:
 def _mend(source: str, slices: Sequence[str], layout: Layout) -> Pair | str:
     """The clean pair of the sections' texts."""
     target = "\n".join(cut_signature(part, layout) for part in slices)
-    while (less := _mentions(layout.targets).sub("", target)) != target:
+    for _ in range(MOST_PEELINGS):  # what is left may be a title again
+        less = _mentions(layout.targets).sub("", target)
+        if less == target:
+            break
         target = less
+    else:
+        return "titles within titles"
     pair = Pair(fold(source), fold(target))
     if len(pair.target) < MIN_TARGET_CHARACTERS or len(pair.source) < MIN_SOURCE_CHARACTERS:
         return "near-empty"

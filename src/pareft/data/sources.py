@@ -1,28 +1,17 @@
-"""Any table with two text columns: CSV, JSONL or Parquet files, a prepared folder, or a data set on the Hub."""
+"""What recipes name: any table with two text columns in a file, a prepared folder, or a data set on the Hub."""
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from pareft.data.batches import Flaw
-from pareft.data.blocks import explain_missing
+from pareft.data.blocks import name_missing
 from pareft.data.prepared import SPLIT_NAMES, split_keys
-from pareft.data.rows import find_format, read_rows
+from pareft.data.rows import READERS, Row, find_format, read_rows
 from pareft.errors import DataError
 from pareft.recipe import DataSettings
 
-READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": lambda path: pl.read_csv(path, infer_schema=False),
-    ".tsv": lambda path: pl.read_csv(path, infer_schema=False, separator="\t"),
-    ".json": lambda path: _gather(path),
-    ".jsonl": pl.read_ndjson,
-    ".ndjson": pl.read_ndjson,
-    ".parquet": pl.read_parquet,
-    ".xlsx": lambda path: _gather(path),
-}
 SPLIT_ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
 
 
@@ -72,36 +61,30 @@ def _read_tables(settings: DataSettings) -> dict[str, tuple[pl.DataFrame, str]]:
 
 
 def _read_file(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise DataError(f"no file {path}")
-    reader = READERS.get(find_format(path))
-    if reader is None:
-        raise DataError(f"{path}: cannot read {path.suffix or 'a file without a suffix'}; give one of {', '.join(READERS)}")
+    """A whole table. Where a row is bad, it is refused: `pareft prepare` is for tables that are not clean."""
     try:
-        return reader(path)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as {find_format(path)[1:]}: {_scrub(error)}") from error
+        if find_format(path) == ".parquet" and path.is_file():
+            return pl.read_parquet(path)
+        rows = [_take(path, row) for row in read_rows(path)]
+        table = pl.DataFrame(rows, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, OSError, ValueError, TypeError) as error:  # what polars says would quote a text
+        raise DataError(f"{path} cannot be read as {find_format(path)[1:]}: damaged, or its rows are not of one shape") from error
+    if not rows:
+        raise DataError(f"{path} has no rows")
+    return table
 
 
-def _gather(path: Path) -> pl.DataFrame:
-    rows = []
-    for row in read_rows(path):
-        if isinstance(row, Flaw):
-            raise ValueError(f"line {row.line}: {row.reason}")
-        rows.append(row[1])
-    return pl.DataFrame(rows, infer_schema_length=None)
-
-
-def _scrub(error: Exception) -> str:
-    """The first line of a message without what it quotes, which may be a patient's text."""
-    return re.sub(r"[`\"'].*[`\"']", "…", str(error).splitlines()[0])[:200]
+def _take(path: Path, row: Row | Flaw) -> dict[str, Any]:
+    if isinstance(row, Flaw):
+        raise DataError(f"{path} line {row.line}: {row.reason}; pareft prepare table leaves such rows out")
+    return row[1]
 
 
 def looks_like_file(place: str) -> bool:
-    """Whether a place that is no folder means a file, and not a name on the Hub."""
+    """Whether a place is on this disk or named like a file, and not a name on the Hub."""
     path = Path(place)
     known = find_format(path) in READERS
-    return path.is_file() or known or path.is_absolute() or place.startswith(".") or place.count("/") > 1
+    return path.exists() or known or path.is_absolute() or place.startswith(".") or place.count("/") > 1
 
 
 def read_hub(name: str) -> dict[str, Any]:
@@ -123,7 +106,9 @@ def read_hub(name: str) -> dict[str, Any]:
 
 def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl.DataFrame:
     if lost := [column for column in (settings.source, settings.target) if column not in table.columns]:
-        raise DataError(f"{where}: {explain_missing(lost, table.columns)}. Name the columns in data.source and data.target.")
+        known = [] if where.endswith((".csv", ".tsv", ".xlsx", ".gz")) else table.columns  # else they are names for sure
+        there = name_missing(lost, table.columns, wanted=known)
+        raise DataError(f"{where}: {there}. Name the columns in data.source and data.target.")
     for column in (settings.source, settings.target):
         if table.schema[column].is_nested():
             raise DataError(f"{where}: column {column!r} holds {table.schema[column]}, not text; join it to one text per row first")

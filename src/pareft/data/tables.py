@@ -1,20 +1,23 @@
 """Any table with two text columns, as a stream of pairs: a file, or a data set on the Hub."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pareft.data.batches import Batch, Flaw
-from pareft.data.blocks import explain_missing
+from pareft.data.batches import SHOWN_CHARACTERS, Batch, Flaw
+from pareft.data.blocks import name_missing
 from pareft.data.prepared import SPLIT_NAMES
-from pareft.data.rows import Row, read_rows
+from pareft.data.rows import Row, find_format, read_rows
 from pareft.data.sections import Pair
 from pareft.data.sources import looks_like_file, read_hub
 from pareft.errors import DataError
 from pareft.files import hash_file
 
-ROWS_PER_BATCH = 1000
+ROWS_PER_BATCH = 1000  # at most,
+CHARACTERS_PER_BATCH = 2**22  # and with no more text
+NAMED_BY_FORMAT = (".json", ".jsonl", ".ndjson", ".parquet")  # whose column names are names for sure
 
 
 @dataclass(frozen=True)
@@ -32,77 +35,117 @@ class Columns:
         return {role: name for role, name in given.items() if name is not None}
 
 
-def describe_table(place: str) -> tuple[dict[str, Any], bool]:
-    """What identifies a file or a data set on the Hub, and whether it has three splits of its own.
+def describe_file(path: Path) -> dict[str, Any]:
+    """What identifies a file: its name, size and SHA-256.
 
     Raises:
-        DataError: there is no such thing, or it has some of the splits only.
+        DataError: it is not there, or cannot be read.
+    """
+    if not path.is_file():
+        raise DataError(f"no file {path}")
+    try:
+        size, digest = path.stat().st_size, hash_file(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    return {"file": os.fsencode(path.name).decode(errors="backslashreplace"), "bytes": size, "sha256": digest}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file, or the splits of a data set on the Hub; what identifies it, and whether it has three splits of its own."""
+
+    place: str
+    splits: dict[str, Any] | None
+    origin: dict[str, Any]
+    published: bool
+
+    def rows(self, columns: Columns) -> Iterator[tuple[str, Row | Flaw]]:
+        """Every row, and the split it is in."""
+        if self.splits is None:
+            yield from (("train", row) for row in read_rows(Path(self.place), list(columns.describe().values())))
+            return
+        total, done = max(1, sum(table.num_rows for table in self.splits.values())), 0
+        for label, table in self.splits.items():
+            for values in table:
+                done += 1
+                yield label, (done, values, done / total)
+
+    @property
+    def names_are_sure(self) -> bool:
+        """Whether what is called a column is one, and not the first row of a file without a header."""
+        return self.splits is not None or find_format(Path(self.place)) in NAMED_BY_FORMAT
+
+
+def open_table(place: str) -> Table:
+    """A file, or a data set on the Hub.
+
+    Raises:
+        DataError: there is no such thing, it is a folder, or it has some of the splits only.
     """
     path = Path(place)
+    if path.is_dir():
+        raise DataError(f"{place} is a folder; name a file in it. A prepared folder is ready: recipes name it as data.path.")
     if looks_like_file(place):
-        if not path.is_file():
-            raise DataError(f"no file {place}")
-        return {"file": path.name, "bytes": path.stat().st_size, "sha256": hash_file(path)}, False
+        return Table(place, None, describe_file(path), published=False)
     splits = read_hub(place)
-    if len(splits) == 1 or set(splits) == set(SPLIT_NAMES):
-        rows = {name: table.num_rows for name, table in splits.items()}
-        return {"file": place, "hub": True, "rows": rows, "fingerprints": {n: t._fingerprint for n, t in splits.items()}}, len(
-            splits
-        ) > 1
-    raise DataError(
-        f"{place} on the Hub has the splits {', '.join(splits)}; one that is divided, or all of {', '.join(SPLIT_NAMES)}, would do"
-    )
+    if len(splits) != 1 and set(splits) != set(SPLIT_NAMES):
+        raise DataError(
+            f"{place} on the Hub has the splits {', '.join(splits)}; one to divide, or all of {', '.join(SPLIT_NAMES)}, would do"
+        )
+    rows = {name: table.num_rows for name, table in splits.items()}
+    prints = {name: table._fingerprint for name, table in splits.items()}
+    return Table(place, splits, {"file": place, "hub": True, "rows": rows, "fingerprints": prints}, published=len(splits) > 1)
 
 
-def pair_table(place: str, columns: Columns, *, published: bool, show_text: bool = False) -> Iterator[Batch]:
+def pair_table(table: Table, columns: Columns, *, show_text: bool = False) -> Iterator[Batch]:
     """The pairs of a table in its order. Where its own splits are kept, they are the pairs' groups.
 
     Raises:
         DataError: a column is missing.
     """
     batch, checked = Batch(), False
-    for label, row in _read(place):
+    for number, (label, row) in enumerate(table.rows(columns)):
         if isinstance(row, Flaw):
-            batch.report(row.line, row.reason)
+            batch.report(row.line, row.reason, row.text if show_text else "")
         else:
-            number, values, batch.part = row
+            line, values, batch.part = row
             if not checked:
-                _check_columns(place, values, columns)
+                _check_columns(table, values, columns)
                 checked = True
-            _pair(batch, number, values, columns, label if published else None, show_text=show_text)
-        if batch.rows >= ROWS_PER_BATCH:
+            found = _pair(number, values, columns)
+            if isinstance(found, str):
+                batch.report(line, found, _show(values, columns) if show_text else "")
+            else:
+                identity, group, pair = found
+                batch.keep(identity, label if table.published else group, pair)
+        if batch.rows >= ROWS_PER_BATCH or batch.characters >= CHARACTERS_PER_BATCH:
             yield batch
             batch = Batch()
     yield batch
 
 
-def _read(place: str) -> Iterator[tuple[str, Row | Flaw]]:
-    if looks_like_file(place):
-        yield from (("train", row) for row in read_rows(Path(place)))
-        return
-    splits = read_hub(place)
-    total, done = max(1, sum(table.num_rows for table in splits.values())), 0
-    for label, table in splits.items():
-        for values in table:
-            done += 1
-            yield label, (done, values, done / total)
-
-
-def _check_columns(place: str, values: dict[str, Any], columns: Columns) -> None:
-    for role, name in columns.describe().items():
+def _check_columns(table: Table, values: dict[str, Any], columns: Columns) -> None:
+    asked = columns.describe()
+    for role, name in asked.items():
         if name not in values:
-            raise DataError(f"{place}: {explain_missing([name], list(values))}. Name the {role} with --{role}.")
+            wanted = list(values) if table.names_are_sure else list(asked.values())
+            raise DataError(f"{table.place}: {name_missing([name], list(values), wanted=wanted)}. Name the {role} with --{role}.")
 
 
-def _pair(batch: Batch, number: int, values: dict[str, Any], columns: Columns, label: str | None, *, show_text: bool) -> None:
-    source, target = values.get(columns.source), values.get(columns.target)
-    pair = _join(source, target)
-    if isinstance(pair, str):
-        batch.report(number, pair, str(source) if show_text else "")
-        return
+def _pair(number: int, values: dict[str, Any], columns: Columns) -> tuple[str, str, Pair] | str:
+    """Id, group and pair of a row, or the reason why it gives none. `number`, of all rows from 0, is its id where it has none."""
     identity = values.get(columns.id) if columns.id else None
-    group = label or (str(values.get(columns.group)) if columns.group else "")
-    batch.keep(str(number) if identity is None else str(identity), group, pair)
+    group = values.get(columns.group) if columns.group else None
+    name, own = str(number if identity is None else identity), "" if group is None else str(group)
+    pair = _join(values.get(columns.source), values.get(columns.target))
+    if isinstance(pair, Pair) and _is_broken(name + own):
+        return "invalid UTF-8"
+    return pair if isinstance(pair, str) else (name, own, pair)
+
+
+def _show(values: dict[str, Any], columns: Columns) -> str:
+    """How source and target begin."""
+    return " | ".join(str(values.get(name)).strip()[: SHOWN_CHARACTERS // 2] for name in (columns.source, columns.target))
 
 
 def _join(source: Any, target: Any) -> Pair | str:
@@ -113,8 +156,13 @@ def _join(source: Any, target: Any) -> Pair | str:
         return "no text"
     if not source.strip() or not target.strip():
         return "empty text"
+    return "invalid UTF-8" if _is_broken(source + target) else Pair(source, target)
+
+
+def _is_broken(text: str) -> bool:
+    """Whether there are lone surrogates in it, which stand for bytes that are no UTF-8."""
     try:
-        (source + target).encode()
-    except UnicodeEncodeError:  # lone surrogates, which stand for bytes that are no UTF-8
-        return "invalid UTF-8"
-    return Pair(source, target)
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

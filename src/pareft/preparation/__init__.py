@@ -1,20 +1,21 @@
 """The first stage on its own: notes, dialogues or any table in, a folder of splits out, which recipes then name as `data.path`."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pareft.data.batches import Batch
 from pareft.data.notes import pair_notes
 from pareft.data.prepared import SplitBy
 from pareft.data.sections import FIXES, Kind, Rules
-from pareft.data.tables import Columns, describe_table, pair_table
+from pareft.data.tables import Columns, describe_file, open_table, pair_table
 from pareft.data.workers import choose_count
 from pareft.errors import DataError
-from pareft.files import hash_file
-from pareft.preparation.writing import CAREFUL, Division, Handling, Prepared, check_replaceable, write_examples
+from pareft.preparation.writing import CAREFUL, DESCRIPTION, Division, Handling, Prepared, check_replaceable, write_examples
 
+KINDS: tuple[Kind, ...] = ("discharge", "radiology")
 PACKED = 4  # times as long as its gzip is a text, about
 RELEASE_HAS_NO_SEED = (
     "the release of arXiv 2305.08285 splits dialogues without a seed, so its splits cannot be made again; these are pareft's own"
@@ -51,12 +52,9 @@ def prepare_notes(
     if discharge_count is not None and not continues:
         raise DataError("--discharge-count is for radiology with --rules paper, split by report; leave it out")
     path = find_notes(kind, notes)
-    check_replaceable(out, overwrite=handling.overwrite)
-    origin: dict[str, Any] = {"builder": f"mimic-{kind}", "rules": rules}
-    origin |= {"fixes": list(FIXES)} if rules == "clean" else {}
-    origin |= {"split_by": by, "seed": seed}
+    check_replaceable(out, overwrite=handling.overwrite, source=path)
+    origin = _describe_origin(kind, path, rules, by, seed)
     origin |= {"discharge_count": discharge_count} if continues else {}
-    origin["source"] = _describe_file(path)
     size = path.stat().st_size * (PACKED if path.suffix == ".gz" else 1)
     workers = choose_count(size) if handling.workers is None else handling.workers
     batches = pair_notes(path, kind, rules, workers=workers, show_text=handling.show_text)
@@ -74,24 +72,27 @@ def prepare_both(
     handling: Handling = CAREFUL,
 ) -> dict[Kind, Prepared]:
     """Both of MIMIC-IV-Note's files, to the folders `discharge` and `radiology`; the second continues the first's random numbers
-    where the paper's do.
+    where the paper's do. A first that is there, of the same notes and by the same rules, is not built again.
 
     Raises:
         DataError: what `prepare_notes` refuses.
         RunError: what `prepare_notes` refuses.
     """
-    for kind in get_args(Kind):
-        find_notes(kind, notes)
-        check_replaceable(out / kind, overwrite=handling.overwrite)
-    done: dict[Kind, Prepared] = {}
-    for kind in get_args(Kind):
-        count = None
-        if kind == "radiology" and rules == "paper" and split_by in (None, "report"):
-            count = sum(done["discharge"].description["examples"].values())
-        done[kind] = prepare_notes(
-            kind, notes, out / kind, rules=rules, split_by=split_by, seed=seed, discharge_count=count, handling=handling
-        )
-    return done
+    if not notes.is_dir():
+        raise DataError(f"{notes} is no folder; give the one that discharge.csv and radiology.csv are in, or build one kind alone")
+    by: SplitBy = split_by or ("patient" if rules == "clean" else "report")
+    paths = {kind: find_notes(kind, notes) for kind in KINDS}
+    origin = _describe_origin("discharge", paths["discharge"], rules, by, seed)
+    first = None if handling.overwrite else _read_finished(out / "discharge", origin)
+    for kind in KINDS[1 if first else 0 :]:
+        check_replaceable(out / kind, overwrite=handling.overwrite, source=paths[kind])
+    if first is None:
+        first = prepare_notes("discharge", notes, out / "discharge", rules=rules, split_by=by, seed=seed, handling=handling)
+    count = sum(first.description["examples"].values()) if rules == "paper" and by == "report" else None
+    second = prepare_notes(
+        "radiology", notes, out / "radiology", rules=rules, split_by=by, seed=seed, discharge_count=count, handling=handling
+    )
+    return {"discharge": first, "radiology": second}
 
 
 def prepare_table(
@@ -110,8 +111,9 @@ def prepare_table(
         DataError: no such file or data set, a column is missing, no pair, a bad row under `strict`.
         RunError: the folder is there, or cannot be written.
     """
-    check_replaceable(out, overwrite=handling.overwrite)
-    source, published = describe_table(place)
+    check_replaceable(out, overwrite=handling.overwrite, source=Path(place))
+    table = open_table(place)
+    published = table.published
     if published and columns.group:
         raise DataError(f"{place} has splits of its own, which are kept; leave --group out")
     by: SplitBy = "patient" if columns.group else "report"
@@ -119,9 +121,9 @@ def prepare_table(
     origin |= {"split_by": "as published"} if published else {"split_by": columns.group or "row", "seed": seed}
     if builder == "dialogue" and not published:
         origin["remark"] = RELEASE_HAS_NO_SEED
-    origin["source"] = source
+    origin["source"] = table.origin
     division = Division(by, seed, labels=published, drop_duplicates=drop_duplicates)
-    batches = pair_table(place, columns, published=published, show_text=handling.show_text)
+    batches = pair_table(table, columns, show_text=handling.show_text)
     return write_examples(_check_first(batches), out, origin, division, handling, group_column="group" if columns.group else None)
 
 
@@ -138,8 +140,21 @@ def find_notes(kind: Kind, notes: Path) -> Path:
     raise DataError(f"no {kind} notes at {notes}: expected {kind}.csv or {kind}.csv.gz there, as PhysioNet ships them")
 
 
-def _describe_file(path: Path) -> dict[str, Any]:
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": hash_file(path)}
+def _describe_origin(kind: Kind, path: Path, rules: Rules, by: SplitBy, seed: int) -> dict[str, Any]:
+    origin: dict[str, Any] = {"builder": f"mimic-{kind}", "rules": rules}
+    origin |= {"fixes": list(FIXES)} if rules == "clean" else {}
+    return origin | {"split_by": by, "seed": seed, "source": describe_file(path)}
+
+
+def _read_finished(folder: Path, origin: Mapping[str, Any]) -> Prepared | None:
+    """A data set that is there, if it is of this origin; what is said of it, without its indices and flaws."""
+    try:
+        said = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(said, dict) or any(said.get(key) != value for key, value in origin.items()):
+        return None
+    return Prepared({key: value for key, value in said.items() if key != "indices"}, {}, {})
 
 
 def _check_first(batches: Iterator[Batch]) -> Iterator[Batch]:

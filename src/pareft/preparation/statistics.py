@@ -128,5 +128,7 @@ def _read_pairs(folder: Path) -> Iterator[tuple[str, str]]:
 
 def _read_steps(folder: Path, name: str) -> Iterator[list[tuple[str, str]]]:
     with pa.parquet.ParquetFile(folder / f"{name}.parquet") as file:
-        for batch in file.iter_batches(batch_size=PAIRS_PER_STEP, columns=["source", "target"]):
-            yield list(zip(batch["source"].to_pylist(), batch["target"].to_pylist(), strict=True))
+        for number in range(file.num_row_groups):  # which hold no more text than memory does
+            group = file.read_row_group(number, columns=["source", "target"])
+            for batch in group.to_batches(max_chunksize=PAIRS_PER_STEP):
+                yield list(zip(batch["source"].to_pylist(), batch["target"].to_pylist(), strict=True))

@@ -51,5 +51,6 @@ def write_notes(notes: Iterator[dict[str, str]], file: BinaryIO, count: int, pro
         writer.writerow(note)
         if number % NOTES_PER_STEP == 0:
             progress.advance(number, count, {})
+    progress.advance(count, count, {})
     text.flush()
     text.detach()

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from pareft.data.batches import DIGEST_BYTES, Batch, Flaw
+from pareft.data.batches import DIGEST_BYTES, GROUP_DIGEST_BYTES, Batch, Flaw, digest_group
 from pareft.data.prepared import SPLIT_NAMES, SplitBy, assign_splits, digest_splits, find_first
 from pareft.errors import DataError, RunError
 from pareft.files import fill_private_file, fill_private_folder
@@ -25,9 +25,11 @@ DESCRIPTION = "dataset.json"
 OURS = {DESCRIPTION, "statistics.json", "lengths.png", *(f"{name}.parquet" for name in SPLIT_NAMES)}
 SPOOLED = ("id", "group", "source", "target")
 SPOOL_SCHEMA = pa.schema([(name, pa.large_string()) for name in SPOOLED])
+GROUPS_OF = {"subject_id": "patients", "group": "groups"}  # what those of a column are
 LINES_LISTED = 20
+INDICES_PER_PIECE = 100_000
 GROUP_ROWS = 20_000  # of a Parquet row group at most,
-GROUP_BYTES = 2**25  # and its texts
+GROUP_BYTES = 2**23  # and its texts
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,13 @@ CAREFUL = Handling()
 
 @dataclass
 class Tally:
-    """What the rows came to: counts, the first flaws of every kind, and sixteen bytes and a group's number for every pair."""
+    """What the rows came to: counts, the first flaws of every kind, and 24 bytes that stand for every pair and its group."""
 
     rows: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     flaws: dict[str, list[Flaw]] = field(default_factory=dict)
     digests: bytearray = field(default_factory=bytearray)
-    groups: list[np.ndarray] = field(default_factory=list)
-    numbers: dict[str, int] = field(default_factory=dict)
+    groups: bytearray = field(default_factory=bytearray)
 
     def add(self, batch: Batch) -> None:
         """Count a batch."""
@@ -78,23 +79,26 @@ class Tally:
             if len(listed) < LINES_LISTED:
                 listed.append(flaw)
         self.digests += batch.digests
-        numbers = (self.numbers.setdefault(group, len(self.numbers)) for group in batch.groups)
-        self.groups.append(np.fromiter(numbers, dtype=np.int32, count=len(batch.groups)))
+        alone = len(self.groups) // GROUP_DIGEST_BYTES
+        self.groups += b"".join(
+            digest_group(group or f"\x00{number}") for number, group in enumerate(batch.groups, alone)
+        )  # who is in no group is one of its own
 
     def pair_digests(self) -> np.ndarray:
         """(N, 16) bytes."""
         return np.frombuffer(self.digests, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
 
     def pair_groups(self) -> np.ndarray:
-        """(N,) the number of every pair's group."""
-        return np.concatenate(self.groups) if self.groups else np.empty(0, dtype=np.int32)
+        """(N,) a number that is every pair's group's own."""
+        return np.frombuffer(self.groups, dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set that was written: what `dataset.json` says, and the first flaws of every kind."""
+    """A data set that was written: what `dataset.json` says but for the indices, these, and the first flaws of every kind."""
 
     description: dict[str, Any]
+    indices: dict[str, np.ndarray]
     flaws: dict[str, list[Flaw]]
 
 
@@ -114,7 +118,6 @@ def write_examples(
         RunError: the folder is there and not to be overwritten, or holds other things.
         DataError: a bad row under `strict`, no pair at all, or too few.
     """
-    check_replaceable(out, overwrite=handling.overwrite)
     with fill_private_folder(out, replace=handling.overwrite) as folder:
         spool = folder / "pairs.arrow"
         name = str(origin["source"]["file"])
@@ -122,24 +125,29 @@ def write_examples(
         kept, codes = _divide(tally, division, name)
         _write_splits(spool, folder, kept, codes, handling.progress, group_column)
         spool.unlink()
-        description = {**origin, **_describe(tally, kept, codes, patients=group_column is not None)}
+        description = {**origin, **_describe(tally, kept, codes, GROUPS_OF.get(group_column or ""))}
+        indices = {split: np.flatnonzero(codes == code) for code, split in enumerate(SPLIT_NAMES)}
         with fill_private_file(folder / DESCRIPTION) as file:
-            file.write(_to_json(description).encode())
-    return Prepared(description, tally.flaws)
+            file.writelines(piece.encode() for piece in _to_json(description, indices))
+    return Prepared(description, indices, tally.flaws)
 
 
-def check_replaceable(out: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that is there, but for a data set that may be overwritten.
+def check_replaceable(out: Path, *, overwrite: bool, source: Path | None = None) -> None:
+    """Refuse a folder that is there, but for a data set that may be overwritten and does not hold the `source`.
 
     Raises:
-        RunError: says which of both it is.
+        RunError: says what is in the way.
     """
     if not out.exists():
         return
     if not overwrite:
         raise RunError(f"{out} exists; give another folder with --out, or --overwrite to replace the data set in it")
-    if not out.is_dir() or any(path.name not in OURS for path in out.iterdir()):
-        raise RunError(f"{out} holds more than a prepared data set, so it is not overwritten; give another folder with --out")
+    names = [path.name for path in out.iterdir()] if out.is_dir() else ["a file"]
+    ours = (*(f".{name}." for name in OURS),)  # and what a killed call left of them
+    if any(name not in OURS and not name.startswith(ours) for name in names) or (names and DESCRIPTION not in names):
+        raise RunError(f"{out} is no prepared data set or holds more, so it is not overwritten; give another folder with --out")
+    if source is not None and out.resolve() in source.resolve().parents:
+        raise RunError(f"{source} is in {out}, which would be replaced; give another folder with --out")
 
 
 def _spool(batches: Iterable[Batch], path: Path, name: str, handling: Handling) -> Tally:
@@ -175,7 +183,8 @@ def _divide(tally: Tally, division: Division, name: str) -> tuple[np.ndarray, np
     if not kept.any():
         raise DataError(f"{name}: none of {tally.rows:,} rows gives a pair ({_list_counts(tally.dropped)})")
     if division.labels:
-        codes = np.array([SPLIT_NAMES.index(label) for label in tally.numbers], dtype=np.uint8)[groups[kept]]
+        labels = np.frombuffer(b"".join(map(digest_group, SPLIT_NAMES)), dtype=np.int64)
+        codes = np.argmax(groups[kept][:, None] == labels, axis=1).astype(np.uint8)
         if lacking := [label for code, label in enumerate(SPLIT_NAMES) if not (codes == code).any()]:
             raise DataError(f"{name}: its {lacking[0]} split has no row with a source and a target")
         return kept, codes
@@ -251,7 +260,7 @@ def _open_splits(folder: Path, columns: list[tuple[str, str]]) -> Iterator[list[
             writer.close()
 
 
-def _describe(tally: Tally, kept: np.ndarray, codes: np.ndarray, *, patients: bool) -> dict[str, Any]:
+def _describe(tally: Tally, kept: np.ndarray, codes: np.ndarray, groups_are: str | None) -> dict[str, Any]:
     """Counts and digests; nothing of the texts."""
     digests, groups = tally.pair_digests()[kept], tally.pair_groups()[kept]
     parts = {name: codes == code for code, name in enumerate(SPLIT_NAMES)}
@@ -261,15 +270,18 @@ def _describe(tally: Tally, kept: np.ndarray, codes: np.ndarray, *, patients: bo
         "flawed_lines": {reason: [flaw.line for flaw in flaws] for reason, flaws in tally.flaws.items()},
         "examples": {name: int(part.sum()) for name, part in parts.items()},
     }
-    if patients:
-        described["patients"] = {name: len(np.unique(groups[part])) for name, part in parts.items()}
+    if groups_are:
+        described[groups_are] = {name: len(np.unique(groups[part])) for name, part in parts.items()}
     described["digest"] = digest_splits({name: digests[part].tobytes() for name, part in parts.items()})
-    described["indices"] = {name: np.flatnonzero(part).tolist() for name, part in parts.items()}
     return described
 
 
-def _to_json(description: Mapping[str, Any]) -> str:
-    """Indented, but for the indices, a line for each split."""
-    head = json.dumps({key: value for key, value in description.items() if key != "indices"}, indent=2, ensure_ascii=False)
-    lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(places)}" for name, places in description["indices"].items())
-    return f'{head.removesuffix("}").rstrip()},\n  "indices": {{\n{lines}\n  }}\n}}\n'
+def _to_json(description: Mapping[str, Any], indices: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """Indented, and after it the indices, a line for each split."""
+    yield f'{json.dumps(description, indent=2, ensure_ascii=False).removesuffix("}").rstrip()},\n  "indices": {{\n'
+    for number, (name, places) in enumerate(indices.items(), 1):
+        yield f"    {json.dumps(name)}: ["
+        for start in range(0, len(places), INDICES_PER_PIECE):
+            yield (", " if start else "") + ", ".join(map(str, places[start : start + INDICES_PER_PIECE].tolist()))
+        yield "],\n" if number < len(indices) else "]\n"
+    yield "  }\n}\n"

@@ -61,7 +61,3 @@ def _mark_limit(axes: Axes, lengths: npt.NDArray[np.int32], limit: int) -> None:
         xy=(place, 1.0), xycoords=("data", "axes fraction"), xytext=(-5 if left else 5, -2), textcoords="offset points",
         ha="right" if left else "left", va="top", fontsize=9, color="#bf616a",
     )  # fmt: skip
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

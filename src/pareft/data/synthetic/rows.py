@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 COLUMNS = ("note_id", "subject_id", "hadm_id", "note_type", "note_seq", "charttime", "storetime", "text")
+FIRST_SUBJECT, FIRST_ADMISSION = 90_000_000, 70_000_000  # so that no number is a real one: those of MIMIC-IV stay below 30 million
 
 
 def generate_rows(
@@ -14,7 +15,7 @@ def generate_rows(
 
     `write` is asked for a text after everything else of its row has been drawn from the same `rng`.
     """
-    subject, left, sequence = 10_000_000, 0, 0
+    subject, left, sequence = FIRST_SUBJECT, 0, 0
     when = datetime(2110, 1, 1)
     for _ in range(count):
         if left == 0:
@@ -26,7 +27,7 @@ def generate_rows(
         yield {
             "note_id": f"{subject}-{kind}-{sequence}",
             "subject_id": str(subject),
-            "hadm_id": str(rng.randint(20_000_000, 29_999_999)) if rng.random() < admitted else "",
+            "hadm_id": str(FIRST_ADMISSION + rng.randint(20_000_000, 29_999_999)) if rng.random() < admitted else "",
             "note_type": kind,
             "note_seq": str(sequence),
             "charttime": f"{when:%Y-%m-%d %H:%M:00}",

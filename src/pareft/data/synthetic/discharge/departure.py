@@ -9,13 +9,15 @@ from pareft.data.synthetic.discharge.advice import (
     DUTIES,
     ENDS,
     GREETINGS,
+    NARCOTIC,
     PLACES,
     PREADMISSION,
     REASONS,
-    REFILLS,
+    WEIGHED,
 )
 from pareft.data.synthetic.discharge.case import Case
 from pareft.data.synthetic.discharge.dice import Dice
+from pareft.data.synthetic.discharge.drugs import classify, prescribe
 from pareft.data.synthetic.discharge.layout import number, wrap
 from pareft.data.synthetic.discharge.titles import CUMULATIVE
 
@@ -26,22 +28,23 @@ NEAR_EMPTY = ("___", ".", "", "-")
 def write_drugs(case: Case, dice: Dice) -> list[str]:
     """What was taken at home and what is to be taken from now on."""
     home = [condition.drug for condition in case.conditions]
-    new = [drug for one in case.told for drug in dice.some(one.problem.drugs, 1.6)]
-    listed = home[: len(home) - dice.below(2)] + list(dict.fromkeys(new))
+    stopped = [drug for one in case.told for drug in one.problem.home]
+    listed = home + case.new_drugs
     dice.rng.shuffle(listed)
-    lines = [_add_refill(drug, dice) if dice.chance(0.36 * case.depth) else drug for drug in listed]
+    lines = [
+        _add_prescription(drug, 30 if drug in home else dice.pick((7, 14))) if dice.chance(0.36 * case.depth) else drug
+        for drug in listed
+    ]
     return [
-        f"{dice.pick_weighted(CUMULATIVE['home drugs'])}\n{dice.pick(PREADMISSION)}\n{number(home)}",
+        f"{dice.pick_weighted(CUMULATIVE['home drugs'])}\n{dice.pick(PREADMISSION)}\n{number(home + stopped)}",
         f"{dice.pick_weighted(CUMULATIVE['drugs'])}\n{number(lines, 1)}",
     ]
 
 
-def _add_refill(drug: str, dice: Dice) -> str:
+def _add_prescription(drug: str, days: int) -> str:
     """The drug with its prescription on the next line, where it is one that is written so."""
-    words = drug.split()
-    if not words[1][0].isdigit():
-        return drug
-    return f"{drug} \n{dice.pick(REFILLS).format(name=words[0].lower(), dose=f'{words[1]} {words[2]}')}"
+    prescription = prescribe(drug, days)
+    return f"{drug} \n{wrap(prescription)}" if prescription else drug
 
 
 def write_leaving(case: Case, dice: Dice) -> list[str]:
@@ -51,7 +54,7 @@ def write_leaving(case: Case, dice: Dice) -> list[str]:
     if place != "Home":
         sections.append("Facility:\n___")
     sections += write_diagnoses(case.diagnoses, dice)
-    sections.append(f"{dice.pick_weighted(CUMULATIVE['condition'])}\n{dice.pick(CONDITIONS)}")
+    sections.append(f"{dice.pick_weighted(CUMULATIVE['condition'])}\n{dice.pick(CONDITIONS[place])}")
     sections.append(f"{dice.pick_weighted(CUMULATIVE['instructions'])}\n{_advise(case, dice)}")
     sections.append(f"{dice.pick_weighted(CUMULATIVE['followup'])}\n___")
     if dice.chance(0.04):
@@ -77,6 +80,9 @@ def write_diagnoses(diagnoses: list[str], dice: Dice) -> list[str]:
 def _advise(case: Case, dice: Dice) -> str:
     reason = dice.pick(REASONS).format(plain=case.told[0].problem.plain)
     also = [dice.pick(ALSO).format(plain=one.problem.plain) for one in case.told[1:] if dice.chance(0.5)]
-    story = wrap(" ".join([dice.pick(GREETINGS), reason, *also, *dice.some(DONE, 4 * case.depth)]))
-    duties = "\n".join(wrap(f"- {duty}") for duty in dice.some(DUTIES, 7 * case.depth))
+    story = wrap(" ".join([dice.pick(GREETINGS), reason, *also, *dice.some(case.suited(DONE), 4 * case.depth)]))
+    options = case.suited(DUTIES) + ([WEIGHED] if case.mentions(("#fluid",)) else [])
+    if any(classify(drug) == "opioid" for drug in case.new_drugs):
+        options += NARCOTIC
+    duties = "\n".join(wrap(f"- {duty}") for duty in dice.some(options, 7 * case.depth))
     return f"Dear {case.voice['Title']} ___,\n\n{story}\n\n{duties}\n\nSincerely,\nYour ___ Team"

@@ -1,67 +1,8 @@
-"""Problems of the gut, the liver and the bile ducts."""
+"""Problems of the gut."""
 
-from pareft.data.synthetic.discharge.problems import Problem
+from pareft.data.synthetic.discharge.problems import Problem, Variant
 
 GUT = (
-    Problem(
-        rank=4,
-        service="SURGERY",
-        names=("Gallbladder disease", "RUQ pain", "Biliary"),
-        complaints=("RUQ pain", "Abdominal pain"),
-        histories=(
-            "After a fatty meal {he} had colicky right upper quadrant pain going to the shoulder blade, with vomiting.",
-            "Three similar attacks this year; this one did not pass and was followed by fevers.",
-        ),
-        exam={"ABD": ("soft, RUQ tenderness with positive Murphy's sign", "tender in the RUQ with guarding")},
-        labs={"WBC": (12.5, 19.0), "AlkPhos": (140, 260)},
-        study="RUQ US",
-        images=("Distended gallbladder with wall edema, {kind}.", "Positive sonographic Murphy's sign; {kind}."),
-        courses=(
-            "Ultrasound: {kind}. Taken to the OR for laparoscopic cholecystectomy, tolerated well; diet advanced the same evening.",
-            "Made NPO and given Unasyn. At operation the gallbladder was acutely inflamed, {kind}. Drain removed before discharge.",
-        ),
-        drugs=("Oxycodone 5 mg PO Q4H:PRN pain", "Senna 8.6 mg PO BID:PRN constipation"),
-        plain="an inflamed gallbladder, which was removed",
-        diagnosis="acute {kind} cholecystitis status post laparoscopic cholecystectomy",
-        draft="{kind} cholecystitis, acute, for laparoscopic cholecystectomy",
-        slots={
-            "kind": {
-                "calculous": ("a stone impacted in the neck", "many shadowing stones"),
-                "acalculous": ("no stones", "sludge but no stones"),
-                "gangrenous": ("a necrotic wall", "sloughed mucosa and a necrotic wall"),
-            }
-        },
-        procedures=("Laparoscopic cholecystectomy",),
-    ),
-    Problem(
-        rank=3,
-        service="MEDICINE",
-        names=("Pancreatic inflammation", "Epigastric pain, lipase elevation", "Elevated lipase"),
-        complaints=("Epigastric pain", "Abdominal pain, nausea"),
-        histories=(
-            "{He} had constant epigastric pain boring through to the back, unable to keep anything down. {kind}.",
-            "{kind}. Woke with severe upper abdominal pain, eased by bending forward.",
-        ),
-        exam={"ABD": ("epigastric tenderness without rebound, hypoactive bowel sounds", "distended, tender in the epigastrium")},
-        labs={"Lipase": (600, 3800), "WBC": (12.0, 17.0), "Calcium": (7.6, 8.3)},
-        study="CT abdomen",
-        images=("Peripancreatic stranding without necrosis.", "Edematous pancreas, no organized collection."),
-        courses=(
-            "BISAP 1. {kind}. Aggressive LR, bowel rest and IV hydromorphone; advanced to a low fat diet on day three.",
-            "Lipase greater than three times normal. {kind}. Pain well controlled, tolerating a regular diet.",
-        ),
-        drugs=("HYDROmorphone (Dilaudid) 2 mg PO Q6H:PRN pain", "Ondansetron 4 mg PO Q8H:PRN nausea"),
-        plain="an inflamed pancreas",
-        diagnosis="acute {kind} pancreatitis without necrosis",
-        draft="{kind} pancreatitis, acute",
-        slots={
-            "kind": {
-                "gallstone": ("US with cholelithiasis and a dilated CBD", "MRCP found a small stone in the duct"),
-                "alcoholic": ("Drinks a pint of vodka a day", "Binge drinking for a week beforehand"),
-                "hypertriglyceridemic": ("Triglycerides were 3,200", "Lipemic serum with TG above 2,500, improved on insulin"),
-            }
-        },
-    ),
     Problem(
         rank=6,
         service="SURGERY",
@@ -93,6 +34,9 @@ GUT = (
                 "without complication": ("no air or collection", "no leak and nothing drainable"),
             }
         },
+        given=("{He} was made NPO and given IV antibiotics.", "{He} received IV antibiotics and a liter of LR."),
+        vitals={"T": (100.2, 101.5), "HR": (90, 104)},
+        traits=("infection",),
     ),
     Problem(
         rank=5,
@@ -129,6 +73,12 @@ GUT = (
                 "crohn's stricture": ("Terminal ileum narrowed from longstanding IBD", "Known fibrostenotic IBD"),
             },
         },
+        given=(
+            "An NGT was placed with 800 cc of bilious output.",
+            "{He} was given ondansetron and 1 L of LR, and surgery was consulted.",
+        ),
+        vitals={"HR": (94, 108)},
+        suspected=True,
     ),
     Problem(
         rank=2,
@@ -166,6 +116,16 @@ GUT = (
             }
         },
         procedures=("EGD",),
+        given=(
+            "{He} received IV pantoprazole 80 mg and one unit of red cells.",
+            "Two large bore IVs were placed and blood was crossmatched.",
+        ),
+        vitals={"HR": (104, 120), "SBP": (92, 104)},
+        after={"Hgb": (8.2, 9.4)},
+        lasting={"RECTAL": ("brown stool", "no melena")},
+        home=("Naproxen 500 mg PO BID",),
+        traits=("bleeding",),
+        variants={"esophageal varices": Variant(("Nadolol 20 mg PO DAILY",), {"Plt Ct": (58, 96)}, {"Plt Ct": (60, 98)})},
     ),
     Problem(
         rank=5,
@@ -174,7 +134,7 @@ GUT = (
         complaints=("BRBPR", "Bloody stools"),
         histories=(
             "{He} passed a large amount of bright red blood with clots, painless, four times since last night.",
-            "Maroon stools and lightheadedness while on a blood thinner.",
+            "Maroon stools and lightheadedness, on ibuprofen for {his} back.",
         ),
         exam={"RECTAL": ("bright red blood on the glove", "maroon stool, no masses")},
         labs={"Hgb": (7.0, 8.9)},
@@ -184,7 +144,7 @@ GUT = (
             "Hemodynamically stable after one unit. Colonoscopy: {cause}. Bleeding stopped on its own.",
             "CTA without extravasation. After a prep the colon was examined: {cause}. Hct stable on serial checks.",
         ),
-        drugs=("Ferrous Sulfate 325 mg PO DAILY", "Docusate Sodium 100 mg PO BID"),
+        drugs=("Ferrous Sulfate 325 mg PO DAILY",),
         plain="bleeding from your lower bowel",
         diagnosis="lower gastrointestinal hemorrhage secondary to {cause}",
         draft="gastrointestinal hemorrhage, lower, secondary to {cause}",
@@ -200,45 +160,12 @@ GUT = (
             }
         },
         procedures=("Colonoscopy",),
-    ),
-    Problem(
-        rank=3,
-        service="MEDICINE",
-        names=("ESLD", "Liver disease", "Decompensation, MELD 22"),
-        complaints=("Jaundice", "Increasing abdominal girth", "Confusion"),
-        histories=(
-            "{He} had two weeks of jaundice and swelling. Known liver disease: {kind}. {sign}.",
-            "{sign}. The wife noted yellow eyes. Liver history: {kind}.",
-        ),
-        exam={"SKIN": ("jaundiced, spider angiomata", "icteric with palmar erythema"), "HEENT": ("scleral icterus",)},
-        labs={"TotBili": (4.0, 12.0), "INR": (1.6, 2.4), "Albumin": (2.1, 2.8), "Plt Ct": (48, 90)},
-        study="RUQ US",
-        images=("Nodular, coarse liver with a patent portal vein.", "Shrunken liver, splenomegaly to 16 cm."),
-        courses=(
-            "Childs C, {kind}. {sign}. Infectious workup negative. Lactulose titrated to three bowel movements, diuretics resumed.",
-            "{sign}. Etiology: {kind}. Seen by hepatology; received albumin, nutrition consult and an outpatient transplant "
-            "evaluation.",
-        ),
-        drugs=("Lactulose 30 mL PO TID", "Rifaximin 550 mg PO BID", "Furosemide 20 mg PO DAILY"),
-        plain="worsening of your liver disease",
-        diagnosis="decompensated {kind} cirrhosis with {sign}",
-        draft="{kind} cirrhosis, decompensated, {sign}",
-        slots={
-            "kind": {
-                "alcoholic": ("ETOH", "years of heavy drinking"),
-                "hepatitis c": ("HCV, never treated", "HCV genotype 1a"),
-                "nonalcoholic steatohepatitis": ("NASH", "fatty liver with diabetes and obesity"),
-            },
-            "sign": {
-                "ascites": ("Tense belly with a fluid wave, 6 L removed by tap", "Massive peritoneal fluid, LVP of 8 L"),
-                "hepatic encephalopathy": ("Sleepy and disoriented with asterixis", "Confused with a flap, ammonia elevated"),
-                "hepatorenal syndrome": (
-                    "Creatinine rose to 3.4 despite albumin, on octreotide and midodrine",
-                    "Oliguria unresponsive to albumin challenge, on midodrine",
-                ),
-            },
-        },
-        procedures=("Diagnostic and therapeutic paracentesis",),
+        given=("Two large bore IVs were placed and blood was crossmatched.", "One unit of red cells was started."),
+        vitals={"HR": (98, 112), "SBP": (98, 110)},
+        after={"Hgb": (8.4, 9.6)},
+        lasting={"RECTAL": ("brown stool, no blood", "deferred, no further bloody stools")},
+        home=("Ibuprofen 400 mg PO Q8H:PRN pain",),
+        traits=("bleeding",),
     ),
     Problem(
         rank=7,
@@ -250,7 +177,7 @@ GUT = (
             "Profuse watery diarrhea began a week after antibiotics for a tooth.",
         ),
         exam={"ABD": ("mildly distended, diffusely tender, no rebound", "soft, crampy tenderness in both lower quadrants")},
-        labs={"WBC": (15.5, 29.0), "K": (2.9, 3.4), "Creat": (1.4, 1.9)},
+        labs={"WBC": (15.5, 29.0), "K": (2.9, 3.4), "UreaN": (26, 38)},
         study="CT abdomen",
         images=("Pancolonic wall thickening with an accordion sign.", "Diffuse mural edema of the large bowel."),
         courses=(
@@ -268,40 +195,10 @@ GUT = (
                 "fulminant": ("Hypotension and ileus on arrival", "Complicated by megacolon and pressors"),
             }
         },
-    ),
-    Problem(
-        rank=2,
-        service="MEDICINE",
-        names=("Biliary sepsis", "Jaundice and fever", "Obstructive jaundice"),
-        complaints=("Fever and jaundice", "RUQ pain and chills"),
-        histories=(
-            "{He} presented with rigors, dark urine and pain beneath the ribs on the right side.",
-            "Triad of fever, jaundice and RUQ pain developing overnight.",
-        ),
-        exam={
-            "HEENT": ("icteric sclerae",),
-            "ABD": ("RUQ tenderness, no Murphy's sign", "soft, tender below the right costal margin"),
-        },
-        labs={"TotBili": (3.5, 8.0), "AlkPhos": (300, 620), "ALT": (140, 420), "AST": (120, 390), "WBC": (14.0, 22.0)},
-        study="MRCP",
-        images=("CBD of 13 mm with {cause}.", "Dilated ducts upstream of {cause}."),
-        courses=(
-            "MRCP revealed {cause}. Urgent ERCP with sphincterotomy drained pus; LFTs downtrended on zosyn.",
-            "Ducts were obstructed by {cause}. ERCP with stent placement, repeat in eight weeks to remove it.",
-        ),
-        drugs=("Ciprofloxacin HCl 500 mg PO Q12H", "Ursodiol 300 mg PO BID"),
-        plain="an infection of your bile ducts",
-        diagnosis="acute ascending cholangitis secondary to {cause}",
-        draft="ascending cholangitis, acute, {cause}",
-        slots={
-            "cause": {
-                "choledocholithiasis": ("a stone at the ampulla", "two stones in the distal CBD"),
-                "malignant biliary stricture": (
-                    "an irregular narrowing with a mass, brushings malignant",
-                    "a shouldered narrowing near the pancreatic head mass",
-                ),
-            }
-        },
-        procedures=("ERCP with sphincterotomy",),
+        given=("{He} received 2 L of LR.", "Stool was sent for toxin, and {he} was given fluids."),
+        vitals={"T": (100.1, 101.5), "HR": (96, 112)},
+        traits=("infection",),
+        companion=True,
+        suspected=True,
     ),
 )

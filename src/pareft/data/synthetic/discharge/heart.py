@@ -1,6 +1,6 @@
 """Problems of the heart."""
 
-from pareft.data.synthetic.discharge.problems import COCCI, Problem
+from pareft.data.synthetic.discharge.problems import COCCI, COCCI_TREATED, Problem, Variant
 
 HEART = (
     Problem(
@@ -43,6 +43,14 @@ HEART = (
                 ),
             }
         },
+        given=(
+            "{He} received IV furosemide 40 mg with brisk urine output.",
+            "Furosemide 80 mg IV was given, and 900 cc of urine followed.",
+        ),
+        vitals={"RR": (21, 26), "SpO2": (89, 93)},
+        after={"Na": (133, 137)},
+        traits=("fluid",),
+        companion=True,
     ),
     Problem(
         rank=1,
@@ -55,14 +63,14 @@ HEART = (
             "{He} was awoken by crushing discomfort in the center of the chest, eight out of ten, along with nausea and sweating.",
             "For several days {he} has had exertional chest tightness, today at rest and lasting over an hour.",
         ),
-        exam={"CV": ("RRR, S4 gallop present, no murmurs", "tachycardic, regular, soft S4")},
+        exam={"CV": ("regular, S4 gallop present, no murmurs", "tachycardic, regular, soft S4")},
         labs={"cTropnT": (0.2, 2.6), "CK-MB": (14, 70)},
         study="Cath",
         images=("There was a 90% lesion of the {place}.", "Severe single vessel disease with a hazy culprit in the {place}."),
         courses=(
             "ST depressions without elevation and a rising troponin. Loaded with aspirin and ticagrelor and heparinized. "
             "Catheterization found a culprit in the {place}, treated with one DES.",
-            "Peak troponin was 2.1. Angiography revealed a tight {place} artery, which was stented; echo without wall "
+            "Troponin peaked on the first day. Angiography revealed a tight {place} artery, which was stented; echo without wall "
             "motion abnormality.",
             "Medically managed on a heparin gtt for 48 hours, then underwent PCI to the {place} with TIMI 3 flow. "
             "Infarction was small by enzymes.",
@@ -79,6 +87,10 @@ HEART = (
             }
         },
         procedures=("Cardiac catheterization with drug eluting stent placement", "Coronary angiography and PCI"),
+        given=("{He} received aspirin 324 mg and a heparin bolus.", "Given full dose aspirin and started on a heparin drip."),
+        vitals={"HR": (101, 114)},
+        traits=("anticoagulated",),
+        suspected=True,
     ),
     Problem(
         rank=8,
@@ -92,11 +104,11 @@ HEART = (
             "Sudden onset of a racing heartbeat while watching television, without chest pain.",
         ),
         exam={"CV": ("irregularly irregular, tachycardic, no m/r/g", "irregular rhythm, rate 130s")},
-        labs={"TSH": (0.1, 0.3), "proBNP": (900, 2500)},
+        labs={"proBNP": (900, 2500), "Mg": (1.4, 1.6)},
         study="EKG",
-        images=("Irregularly irregular rhythm at 142 bpm without P waves.", "AF, ventricular rate 138, nonspecific ST-T changes."),
+        images=("Irregularly irregular rhythm at 136 bpm without P waves.", "AF, ventricular rate 138, nonspecific ST-T changes."),
         courses=(
-            "Ventricular rate in the 140s on arrival with a rapid response to IV diltiazem. {kind}. CHADS2-VASc 3, so "
+            "Ventricular rate in the 130s on arrival with a rapid response to IV diltiazem. {kind}. CHADS2-VASc 3, so "
             "apixaban was started.",
             "Rates were controlled with IV and then oral metoprolol. {kind}. Anticoagulation was begun after discussion of "
             "bleeding risk.",
@@ -118,6 +130,13 @@ HEART = (
                 ),
             }
         },
+        given=("{He} was given IV diltiazem 15 mg.", "IV metoprolol 5 mg was given twice."),
+        vitals={"HR": (130, 139)},
+        variants={
+            "persistent": Variant(lasting={"CV": ("irregularly irregular, normal rate", "irregular rhythm, rate in the 70s")})
+        },
+        traits=("anticoagulated",),
+        companion=True,
     ),
     Problem(
         rank=3,
@@ -128,8 +147,8 @@ HEART = (
             "{He} was dizzy for three days and nearly fainted in the kitchen; EMS recorded a heart rate of 34.",
             "At the clinic {his} pulse was in the 30s with fatigue and exercise intolerance over the last month.",
         ),
-        exam={"CV": ("bradycardic, regular, cannon A waves", "slow regular rhythm with variable S1")},
-        labs={"K": (4.6, 5.1)},
+        exam={"CV": ("bradycardic, regular", "slow regular rhythm with variable S1"), "NECK": ("cannon A waves",)},
+        labs={"K": (4.7, 5.1)},
         study="EKG",
         images=("AV dissociation with {kind} at 36 bpm.", "P waves march through the QRS complexes, {kind}."),
         courses=(
@@ -149,6 +168,12 @@ HEART = (
             }
         },
         procedures=("Dual chamber PPM implantation",),
+        given=(
+            "Atropine was given without effect, and pacer pads were applied.",
+            "Cardiology was called, and pacer pads were placed.",
+        ),
+        vitals={"HR": (33, 37), "SBP": (98, 118)},
+        lasting={"SKIN": ("pocket of the device without hematoma", "left chest dressing clean and dry")},
     ),
     Problem(
         rank=7,
@@ -184,6 +209,7 @@ HEART = (
             }
         },
         procedures=("Replacement of the aortic valve",),
+        lasting={"CV": ("RRR, soft flow murmur", "regular, crisp closing sound, no diastolic murmur")},
     ),
     Problem(
         rank=6,
@@ -212,6 +238,9 @@ HEART = (
         diagnosis="acute viral pericarditis with {size} pericardial effusion",
         draft="viral pericarditis, acute, pericardial effusion of {size} size",
         slots={"size": {"small": ("0.6 cm", "7 mm"), "moderate": ("1.4 cm", "15 mm"), "large": ("2.3 cm", "25 mm")}},
+        given=("{He} received ibuprofen 600 mg with relief.",),
+        vitals={"HR": (88, 104), "T": (99.4, 100.6)},
+        traits=("nephrotoxic",),
     ),
     Problem(
         rank=2,
@@ -238,7 +267,7 @@ HEART = (
             "Source unclear, possibly dental. {bug} in all bottles with a {valve} vegetation by echo. Cleared on day four, "
             "surveillance sterile.",
         ),
-        drugs=("CefTRIAXone 2 gm IV Q24H", "Heparin Flush (10 units/ml) 2 mL IV DAILY and PRN"),
+        drugs=("Sodium Chloride 0.9% Flush 3 mL IV Q8H and PRN",),
         plain="an infection of one of your heart valves",
         diagnosis="{bug} endocarditis, native {valve} valve",
         draft="native {valve} valve endocarditis, {bug}",
@@ -251,5 +280,15 @@ HEART = (
             },
         },
         procedures=("TEE", "PICC line placement"),
+        given=(
+            "Three sets of blood cultures were drawn before antibiotics.",
+            "Blood cultures were repeated and IV antibiotics started.",
+        ),
+        vitals={"T": (100.9, 103.0), "HR": (96, 114)},
+        after={"Hgb": (8.8, 10.4)},
+        lasting={"CV": ("unchanged regurgitant murmur", "II/VI regurgitant murmur as before")},
+        traits=("infection",),
+        variants=COCCI_TREATED,
+        suspected=True,
     ),
 )

@@ -1,6 +1,6 @@
 """Problems of limbs, skin and the blood stream."""
 
-from pareft.data.synthetic.discharge.problems import BUGS, COCCI, SIDES, Problem
+from pareft.data.synthetic.discharge.problems import BUGS, COCCI, COCCI_TREATED, SIDES, Problem, Variant
 
 LIMBS = (
     Problem(
@@ -12,7 +12,11 @@ LIMBS = (
             "Sent from the nursing home with lethargy, a blood pressure of 74/40 and a fever of 103.",
             "{He} collapsed at home after a day of shaking chills; EMS gave 1 L for SBP in the 70s.",
         ),
-        exam={"GENERAL": ("ill appearing, diaphoretic", "toxic, mottled"), "EXT": ("cool, delayed capillary refill",)},
+        exam={
+            "GENERAL": ("ill appearing, diaphoretic", "toxic, mottled"),
+            "EXT": ("cool, delayed capillary refill",),
+            "NEURO": ("lethargic, follows commands",),
+        },
         labs={"Lactate": (4.1, 8.2), "WBC": (17.0, 31.0), "Creat": (1.6, 2.6)},
         study="CXR",
         images=("No focal consolidation. R IJ in place.", "Clear lungs, central line tip in the SVC."),
@@ -20,7 +24,7 @@ LIMBS = (
             "MAP below 60 after 30 cc/kg, norepinephrine for 36 hours in the MICU. Bottles: {bug}. {source}. Lactate cleared.",
             "{source}. Blood grew {bug}. Weaned off pressors by day two, line removed, 14 days in total.",
         ),
-        drugs=("CefePIME 2 g IV Q12H", "Midodrine 5 mg PO TID"),
+        drugs=(),
         plain="an infection of your blood stream with very low blood pressure",
         diagnosis="septic shock from {bug} bacteremia, {source} source",
         draft="{bug} bacteremia, septic shock, source {source}",
@@ -32,6 +36,18 @@ LIMBS = (
             },
         },
         procedures=("Central venous line placement",),
+        given=(
+            "{He} received 30 cc/kg of fluid and an empiric dose of vancomycin and cefepime.",
+            "Norepinephrine was started through a central line after 3 L of fluid, along with broad antibiotics.",
+        ),
+        vitals={"T": (101.4, 103.2), "HR": (112, 128), "SBP": (72, 84), "RR": (22, 28)},
+        traits=("infection", "shock", "confusion"),
+        variants={
+            "escherichia coli": Variant(("CefTRIAXone 2 gm IV Q24H",)),
+            "klebsiella pneumoniae": Variant(("CefTRIAXone 2 gm IV Q24H",)),
+            "proteus mirabilis": Variant(("CefTRIAXone 2 gm IV Q24H",)),
+            "enterococcus faecalis": Variant(("Ampicillin 2 g IV Q4H",)),
+        },
     ),
     Problem(
         rank=10,
@@ -40,7 +56,7 @@ LIMBS = (
         complaints=("Leg pain and redness", "Leg swelling"),
         histories=(
             "{He} scratched {his} {place} while gardening and noticed spreading redness, warmth and pain.",
-            "Failed a course of outpatient cephalexin for redness of the {place}, with fever since yesterday.",
+            "Failed a course of outpatient antibiotics for redness of the {place}, with fever since yesterday.",
         ),
         exam={"SKIN": ("warm tender erythema of the {place}, borders marked", "{place} with blanching erythema and induration")},
         labs={"WBC": (11.5, 17.0), "CRP": (50, 150)},
@@ -50,7 +66,7 @@ LIMBS = (
             "Erythema of the {place}, receding from the marked lines on {bug}. No crepitus or drainable fluid.",
             "IV therapy for the {place}; {bug}. Transitioned to oral once erythema was half its size.",
         ),
-        drugs=("Clindamycin 300 mg PO Q6H", "Bacitracin Ointment 1 Appl TP BID"),
+        drugs=("Bacitracin Ointment 1 Appl TP BID",),
         plain="an infection of your skin",
         diagnosis="{bug} cellulitis of the {place}",
         draft="{place} cellulitis, {bug}",
@@ -66,6 +82,16 @@ LIMBS = (
                 "purulent": ("vancomycin, since a pustule drained", "vancomycin for a small pocket of pus"),
             },
         },
+        given=("The borders were marked, and a first dose of IV antibiotics was given.",),
+        vitals={"T": (99.6, 101.2)},
+        lasting={"SKIN": ("receding erythema of the {place}", "fading redness of the {place}, within the marked lines")},
+        traits=("infection",),
+        variants={
+            "nonpurulent": Variant(("Cephalexin 500 mg PO Q6H",)),
+            "purulent": Variant(("Doxycycline Hyclate 100 mg PO Q12H",)),
+        },
+        companion=True,
+        suspected=True,
     ),
     Problem(
         rank=6,
@@ -81,10 +107,10 @@ LIMBS = (
         study="LENI",
         images=("Noncompressible {place} of the {side} leg.", "Echogenic clot within the {side} {place}."),
         courses=(
-            "Duplex: occlusive clot, {side} {place}. {kind}. Enoxaparin teaching done, DOAC prescribed for three months.",
+            "Duplex: occlusive clot, {side} {place}. {kind}. Heparin first, then a DOAC prescribed for three months.",
             "{kind}. {side} {place} noncompressible. No symptoms of PE. Heparin to apixaban without bleeding.",
         ),
-        drugs=("Apixaban 10 mg PO BID", "Enoxaparin Sodium 80 mg SC Q12H"),
+        drugs=("Apixaban 10 mg PO BID",),
         plain="a blood clot in your leg",
         diagnosis="{kind} deep vein thrombosis, {side} {place} vein",
         draft="deep vein thrombosis, {kind}, {side} {place}",
@@ -97,6 +123,10 @@ LIMBS = (
                 "unprovoked": ("No trigger was identified", "No immobility, surgery or cancer"),
             },
         },
+        given=("A heparin drip was started.", "The first dose of enoxaparin was given."),
+        lasting={"EXT": ("{side} calf still larger, soft, less tender",)},
+        traits=("anticoagulated",),
+        suspected=True,
     ),
     Problem(
         rank=3,
@@ -135,6 +165,11 @@ LIMBS = (
             },
         },
         procedures=("Operative repair of the hip",),
+        given=("{He} was given IV morphine 4 mg, and orthopaedics was consulted.", "A fascia iliaca block was placed for pain."),
+        vitals={"HR": (88, 104), "SBP": (132, 156)},
+        after={"Hgb": (8.4, 9.8)},
+        lasting={"EXT": ("{side} hip incision clean and dry, distal sensation intact", "{side} thigh dressing dry, foot warm")},
+        traits=("anticoagulated",),
     ),
     Problem(
         rank=7,
@@ -153,7 +188,7 @@ LIMBS = (
             "Probed to bone. Debrided at the {side} {place}; tissue grew {bug}. Six weeks of IV therapy by PICC per ID.",
             "MRI of the {side} {place} positive. Operative specimen: {bug}. Wound vac, offloading shoe, vascular studies adequate.",
         ),
-        drugs=("CeFAZolin 2 g IV Q8H", "Gabapentin 300 mg PO TID"),
+        drugs=("Gabapentin 300 mg PO TID",),
         plain="an infection of the bone of your foot",
         diagnosis="{bug} osteomyelitis, {side} {place}",
         draft="{side} {place} osteomyelitis, {bug}",
@@ -167,6 +202,12 @@ LIMBS = (
             },
         },
         procedures=("Debridement of foot ulcer with bone biopsy",),
+        given=("Podiatry probed the wound at the bedside, and antibiotics were held for culture.", "Wound cultures were sent."),
+        vitals={"T": (99.4, 101.2)},
+        after={"Glucose": (142, 190)},
+        lasting={"EXT": ("{side} foot in a clean dressing", "{side} foot wound vac in place, no surrounding redness")},
+        traits=("infection", "diabetes"),
+        variants=COCCI_TREATED,
     ),
     Problem(
         rank=15,
@@ -182,10 +223,10 @@ LIMBS = (
         study="Joint XR",
         images=("Soft tissue swelling of the {place}.", "{place} effusion, chondrocalcinosis absent."),
         courses=(
-            "Tap of the {place}: needle shaped negatively birefringent crystals, culture sterile. Prednisone taper.",
-            "Fluid from the {place} had 22,000 WBC, crystals seen, gram stain negative. Colchicine with fast relief.",
+            "Tap of the {place}: needle shaped negatively birefringent crystals, culture sterile. Prednisone taper and colchicine.",
+            "Fluid from the {place} had 22,000 WBC, crystals seen, gram stain negative. Prednisone and colchicine brought relief.",
         ),
-        drugs=("Colchicine 0.6 mg PO DAILY", "Allopurinol 100 mg PO DAILY"),
+        drugs=("Colchicine 0.6 mg PO DAILY", "PredniSONE 20 mg PO DAILY"),
         plain="a painful joint caused by crystals",
         diagnosis="acute gouty arthritis of the {place}",
         draft="gouty arthritis, acute, {place}",
@@ -198,5 +239,9 @@ LIMBS = (
             }
         },
         procedures=("Arthrocentesis",),
+        given=("The joint was tapped in the ED.",),
+        lasting={"EXT": ("{place} less swollen, bears weight", "{place} with near full range of motion")},
+        traits=("nephrotoxic",),
+        companion=True,
     ),
 )

@@ -1,6 +1,6 @@
 """Problems of brain and nerves."""
 
-from pareft.data.synthetic.discharge.problems import COCCI, SIDES, Problem
+from pareft.data.synthetic.discharge.problems import COCCI, COCCI_TREATED, SIDES, Problem, Variant
 
 NERVES = (
     Problem(
@@ -15,7 +15,7 @@ NERVES = (
         exam={
             "NEURO": ("facial droop, pronator drift, dysarthria", "4/5 arm strength, extinction to double simultaneous stimulation")
         },
-        labs={"%HbA1c": (7.4, 10.2), "LDL": (130, 190)},
+        labs={"LDL": (130, 190)},
         study="MRI head",
         images=("Restricted diffusion, {side} {place}.", "{place} on the {side} with slow diffusion on ADC."),
         courses=(
@@ -23,7 +23,7 @@ NERVES = (
             "recommended.",
             "tPA was given within the window. Imaging: {side} {place}. Workup pointed to {cause}. NIHSS 3 when leaving.",
         ),
-        drugs=("Aspirin EC 81 mg PO DAILY", "Atorvastatin 80 mg PO QPM", "Clopidogrel 75 mg PO DAILY"),
+        drugs=("Atorvastatin 80 mg PO QPM",),
         plain="a stroke",
         diagnosis="{cause} ischemic stroke, {side} {place} territory",
         draft="ischemic stroke, {cause}, {side} {place}",
@@ -39,15 +39,25 @@ NERVES = (
                 "cryptogenic": ("nothing despite TEE, loop recorder placed", "no cause after vessel imaging and echo"),
             },
         },
+        given=("Neurology was called within minutes and a code stroke activated.", "Blood pressure was allowed to run high."),
+        vitals={"SBP": (156, 182)},
+        lasting={"NEURO": ("mild residual droop, no drift", "strength 4+/5, speech clear")},
+        traits=("anticoagulated",),
+        variants={
+            "cardioembolic": Variant(("Apixaban 5 mg PO BID",)),
+            "large vessel atherosclerotic": Variant(("Aspirin EC 81 mg PO DAILY", "Clopidogrel 75 mg PO DAILY")),
+            "cryptogenic": Variant(("Aspirin EC 81 mg PO DAILY", "Clopidogrel 75 mg PO DAILY")),
+        },
+        suspected=True,
     ),
     Problem(
         rank=0,
         service="NEUROSURGERY",
         names=("Intracranial bleed", "Head bleed", "Fall on anticoagulation"),
-        complaints=("Headache", "s/p fall"),
+        complaints=("Headache", "Head injury after a fall"),
         histories=(
             "{He} slipped on ice and struck {his} head while on warfarin; headache and vomiting followed.",
-            "Weeks of headache and gait trouble after hitting {his} head on a cabinet.",
+            "Weeks of headache and gait trouble after hitting {his} head on a cabinet; takes warfarin.",
         ),
         exam={"NEURO": ("drowsy, opens eyes to voice, subtle drift", "GCS 14, mild pronator drift")},
         labs={"INR": (2.4, 4.0)},
@@ -73,6 +83,15 @@ NERVES = (
             },
         },
         procedures=("Evacuation of hematoma",),
+        given=("Vitamin K and Kcentra were given, and neurosurgery was called.", "{He} received Kcentra and levetiracetam 1 g."),
+        vitals={"SBP": (146, 168)},
+        after={"INR": (1.0, 1.2)},
+        lasting={
+            "SKIN": ("scalp staples clean and dry", "incision well approximated"),
+            "NEURO": ("alert, full strength, no drift",),
+        },
+        home=("Warfarin 5 mg PO DAILY16",),
+        traits=("bleeding", "confusion"),
     ),
     Problem(
         rank=5,
@@ -91,7 +110,7 @@ NERVES = (
             "Semiology: {sign}. {cause}. Loaded with levetiracetam, EEG without further events.",
             "{cause}. Ativan in the ED stopped {sign}. Antiepileptic dose increased, driving restrictions reviewed.",
         ),
-        drugs=("LevETIRAcetam 1000 mg PO BID", "LACOSamide 100 mg PO BID"),
+        drugs=("LevETIRAcetam 1000 mg PO BID",),
         plain="a seizure",
         diagnosis="breakthrough {sign} seizure due to {cause}",
         draft="{sign} seizure, breakthrough, {cause}",
@@ -105,6 +124,10 @@ NERVES = (
                 "sleep deprivation": ("Two night shifts in a row beforehand", "Up for 36 hours with a newborn"),
             },
         },
+        given=("{He} received IV lorazepam 2 mg and was loaded with levetiracetam.",),
+        vitals={"HR": (98, 112)},
+        traits=("confusion",),
+        suspected=True,
     ),
     Problem(
         rank=13,
@@ -116,7 +139,7 @@ NERVES = (
             "{cause}. Waxing and waning attention for three days, worse in the evening.",
         ),
         exam={"NEURO": ("oriented to self only, cannot say months backward", "inattentive, fluctuating, moves all extremities")},
-        labs={"Ammonia": (20, 40), "UreaN": (28, 40)},
+        labs={"UreaN": (28, 40)},
         study="CT head",
         images=("No bleed or mass effect.", "Atrophy, no acute change."),
         courses=(
@@ -131,10 +154,22 @@ NERVES = (
             "cause": {
                 "opioid use": ("Oxycodone had been doubled, better after naloxone", "Pinpoint pupils, fentanyl patch removed"),
                 "anticholinergic medication": ("Taking Benadryl and oxybutynin", "Diphenhydramine for sleep, now off it"),
-                "uremia": ("BUN above 110 with asterixis", "Myoclonus, cleared with dialysis"),
+                "uremia": ("BUN above 100 with asterixis", "Myoclonus, cleared with dialysis"),
                 "constipation": ("No stool for nine days, disimpacted", "Impacted on KUB, improved with enemas"),
             }
         },
+        given=("{He} needed a sitter.", "Haloperidol 2 mg was given for agitation."),
+        traits=("confusion",),
+        variants={
+            "uremia": Variant(
+                ("Sevelamer CARBONATE 800 mg PO TID W/MEALS",),
+                {"Creat": (6.4, 9.2), "UreaN": (112, 138)},
+                {"Creat": (3.8, 5.0), "UreaN": (44, 62)},
+                traits=("kidneys",),
+            ),
+            "constipation": Variant(("Polyethylene Glycol 17 g PO DAILY", "Senna 8.6 mg PO BID")),
+        },
+        companion=True,
     ),
     Problem(
         rank=7,
@@ -167,6 +202,11 @@ NERVES = (
                 "hallucinosis": ("Saw insects on the wall with clear sensorium", "Heard voices, otherwise oriented"),
             }
         },
+        given=("{He} received 20 mg of IV diazepam over two hours.", "Diazepam 10 mg and a banana bag were given."),
+        vitals={"HR": (108, 124), "SBP": (150, 172)},
+        after={"AST": (48, 80)},
+        lasting={"NEURO": ("fine tremor only, steady gait", "no tremor, steady gait")},
+        traits=("confusion",),
     ),
     Problem(
         rank=1,
@@ -185,10 +225,10 @@ NERVES = (
         study="CT head",
         images=("No mass or herniation.", "No contraindication to LP."),
         courses=(
-            "LP: {bug}. Dexamethasone before antibiotics, droplet precautions, mental status normal by day four.",
+            "LP: {bug}. Dexamethasone before antibiotics, droplet precautions at first, mental status normal by day four.",
             "CSF studies revealed {bug}. ID followed, therapy narrowed, hearing test normal.",
         ),
-        drugs=("CefTRIAXone 2 gm IV Q12H", "Acetaminophen 650 mg PO Q6H:PRN headache"),
+        drugs=("Acetaminophen 650 mg PO Q6H:PRN headache",),
         plain="an infection of the lining of your brain",
         diagnosis="acute {bug} meningitis",
         draft="{bug} meningitis, acute",
@@ -200,6 +240,15 @@ NERVES = (
             }
         },
         procedures=("LP",),
+        given=("Dexamethasone and antimicrobials were given before the LP.",),
+        vitals={"T": (101.8, 103.6), "HR": (98, 114)},
+        lasting={"NECK": ("supple", "supple, no meningismus")},
+        traits=("infection", "confusion"),
+        variants={
+            "pneumococcal": Variant(("CefTRIAXone 2 gm IV Q12H",)),
+            "herpes simplex virus": Variant(("ValACYclovir 1000 mg PO Q8H",)),
+        },
+        suspected=True,
     ),
     Problem(
         rank=14,
@@ -218,7 +267,7 @@ NERVES = (
             "Telemetry for 48 hours without events. {cause}. Echo normal, compression stockings advised.",
             "{cause}. No seizure activity, troponin negative times two, counseled on counterpressure maneuvers.",
         ),
-        drugs=("Fludrocortisone Acetate 0.1 mg PO DAILY",),
+        drugs=(),
         plain="fainting",
         diagnosis="recurrent {cause} syncope without arrhythmia",
         draft="{cause} syncope, recurrent",
@@ -229,6 +278,8 @@ NERVES = (
                 "situational": ("Happened while coughing hard", "Occurred right after micturition at night"),
             }
         },
+        given=("Orthostatics were measured, and telemetry was uneventful.", "{He} was given 500 cc of LR."),
+        variants={"orthostatic": Variant(("Fludrocortisone Acetate 0.1 mg PO DAILY",))},
     ),
     Problem(
         rank=6,
@@ -250,11 +301,22 @@ NERVES = (
             "MRI: {place} collection behind the vertebral body. Emergent laminectomy, pus sent, {bug}. Strength improving with PT.",
             "Decompressed at {place} overnight. Operative cultures: {bug}. Eight weeks of IV therapy, weekly labs to OPAT.",
         ),
-        drugs=("Nafcillin 2 g IV Q4H", "Cyclobenzaprine 5 mg PO TID:PRN spasm"),
+        drugs=("Cyclobenzaprine 5 mg PO TID:PRN spasm",),
         plain="an infection near your spinal cord",
         diagnosis="{place} spinal epidural abscess with {bug}",
         draft="spinal epidural abscess, {place}, {bug}",
         slots={"bug": COCCI, "place": {"cervical": ("C5-C6",), "thoracic": ("T7-T8", "mid back"), "lumbar": ("L3-L4", "low back")}},
         procedures=("Laminectomy and drainage",),
+        given=(
+            "An emergent MRI was ordered, and spine surgery was called.",
+            "Blood cultures were drawn, and a Foley was placed for retention.",
+        ),
+        vitals={"T": (100.6, 102.4), "HR": (92, 108)},
+        lasting={
+            "NEURO": ("hip flexors 4+/5, sensation intact",),
+            "BACK": ("incision clean and dry", "midline incision without drainage"),
+        },
+        traits=("infection",),
+        variants=COCCI_TREATED,
     ),
 )

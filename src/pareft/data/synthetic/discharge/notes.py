@@ -5,6 +5,9 @@ The diagnosis section lists, in one normalised phrase each, the principal proble
 in many wordings and in another order, beside old conditions, which are not concluded, and suspicions, which are ruled out. So
 copying a sentence scores badly.
 
+A note holds together: values move from what a problem makes of them towards normal, a prescription says what its order says, one
+drug of a class is taken, and nobody is given what he does not tolerate or what his problems forbid.
+
 Quirks of real notes that a builder must handle occur now and then: titles within titles (`ADMISSION PHYSICAL EXAM:`), a title in
 the middle of a sentence (6 %), every title of the release (the rarest in some 2 %), the diagnosis section twice (1.5 %), a
 line of names after the diagnoses (2.5 %), a near-empty diagnosis (1 %) or none at all (4 %).

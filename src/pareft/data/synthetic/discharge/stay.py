@@ -45,7 +45,7 @@ def write_course(case: Case, dice: Dice) -> list[str]:
 def _tell_problems(case: Case, dice: Dice) -> list[str]:
     """A paragraph for each, among whose sentences no general one stands twice."""
     head, count = dice.pick(HEADS), len(case.told)
-    remarks = dice.some(MANAGEMENT, 7 * case.depth * count)
+    remarks = dice.some(case.suited(MANAGEMENT), 7.5 * case.depth * count)
     return [_tell_problem(one, remarks[place::count], case, head, dice) for place, one in enumerate(case.told)]
 
 

@@ -128,7 +128,7 @@ STUDIES: dict[str, Study] = {
     "CT pelvis": Study(
         (("CT PELVIS WITH IV CONTRAST:", 1),),
         (
-            "The rectum and prostate or uterus are unremarkable.",
+            "The rectum and {womb} are unremarkable.",
             "No free pelvic fluid.",
             "No inguinal lymphadenopathy.",
             "Scattered phleboliths.",
@@ -196,16 +196,22 @@ STUDIES: dict[str, Study] = {
     ),
 }
 UNPROMPTED = tuple(key for key, study in STUDIES.items() for _ in range(study.unprompted))
-CULTURES = (
-    "___ 10:50 am BLOOD CULTURE\n\n   Blood Culture, Routine (Final ___:    NO GROWTH.",
-    "___ 2:17 pm URINE      Source: Catheter.\n\n   URINE CULTURE (Final ___:    NO GROWTH.",
-    "___ 6:35 pm MRSA SCREEN      Source: Nasal swab.\n\n   MRSA SCREEN (Final ___:    No MRSA isolated.",
-    "___ 9:02 am STOOL     CONSISTENCY: NOT APPLICABLE\n\n   FECAL CULTURE (Final ___:    NO SALMONELLA OR SHIGELLA FOUND.",
+CULTURES: dict[str, tuple[str, ...]] = {  # with the words and traits that they contradict
+    "___ 10:50 am BLOOD CULTURE\n\n   Blood Culture, Routine (Final ___:    NO GROWTH.": (
+        *("bacteremia", "endocarditis", "bottle", "blood grew", "port infection"),
+    ),
+    "___ 2:17 pm URINE      Source: Catheter.\n\n   URINE CULTURE (Final ___:    NO GROWTH.": (
+        *("urine grew", "culture with", "cystitis", "urinary"),
+    ),
+    "___ 6:35 pm MRSA SCREEN      Source: Nasal swab.\n\n   MRSA SCREEN (Final ___:    No MRSA isolated.": ("mrsa",),
+    "___ 9:02 am STOOL     CONSISTENCY: NOT APPLICABLE\n\n   FECAL CULTURE (Final ___:    NO SALMONELLA OR SHIGELLA FOUND.": (),
     "___ 11:41 am URINE\n\n   URINE CULTURE (Final ___:\n"
-    "      MIXED BACTERIAL FLORA ( >= 3 COLONY TYPES), CONSISTENT WITH SKIN\n      AND/OR GENITAL CONTAMINATION.",
+    "      MIXED BACTERIAL FLORA ( >= 3 COLONY TYPES), CONSISTENT WITH SKIN\n      AND/OR GENITAL CONTAMINATION.": (
+        *("urine grew", "culture with", "cystitis", "urinary"),
+    ),
     "___ 4:20 am SPUTUM      Source: Expectorated.\n\n   GRAM STAIN (Final ___:\n"
-    "      <10 PMNs and >10 epithelial cells/100X field.\n      QUALITY OF SPECIMEN CANNOT BE ASSESSED.",
-)
+    "      <10 PMNs and >10 epithelial cells/100X field.\n      QUALITY OF SPECIMEN CANNOT BE ASSESSED.": ("sputum",),
+}
 URINE = (
     "___ 05:24PM URINE Color-Straw Appear-Clear Sp ___",
     "___ 05:24PM URINE Blood-NEG Nitrite-NEG Protein-NEG Glucose-NEG Ketone-NEG \nBilirub-NEG Urobiln-NEG pH-6.0 Leuks-NEG",

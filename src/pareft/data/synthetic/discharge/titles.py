@@ -25,8 +25,8 @@ TITLES: dict[str, Weighted] = {
     ),
     "exam after": (
         ("DISCHARGE PHYSICAL EXAM:\n========================", 75),
-        ("Discharge Exam:", 17),
-        ("Post Surgical Physical Exam:", 8),
+        ("Discharge Exam:", 13),
+        ("Post Surgical Physical Exam:", 12),
     ),
     "labs": (
         ("Pertinent Results:\nADMISSION LABS:\n===============", 58),

@@ -96,7 +96,7 @@ def describe_and_show(out: Path, reader: Reader, *, workers: int | None = None) 
     write_atomic(out / "statistics.json", described.to_json(), private=True)
     write_atomic(out / "lengths.png", draw_lengths(arrays, limits, title=title), private=True)
     console.print(make_statistics_table(described), make_lengths_table(lengths))
-    console.print(f"Words and sentences: {described.tokenizer}", soft_wrap=True)
+    console.print("Words and sentences by our own offline rules, close to NLTK's: see tokenizer in statistics.json", soft_wrap=True)
     console.print(f"Written to {out}: statistics.json, lengths.png", soft_wrap=True)
 
 
@@ -115,7 +115,7 @@ def choose_reader(recipe: Path | None, base: str | None, max_source_tokens: int 
 
 def make_statistics_table(described: DatasetStatistics) -> Table:
     """Table 1 of arXiv 2305.08285: sizes, averages, novel n-grams."""
-    title = "Averages of an example; % novel: n-grams of the target that its source has not"
+    title = "Means of an example; % novel: a target's n-grams that its source has not, in lower case"
     table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     columns = ("Examples", "Source sentences", "words", "Target sentences", "words", "% novel unigrams", "bigrams")
     for name in ("", *columns):
@@ -160,7 +160,7 @@ def show_prepared(prepared: Prepared, out: Path, console: Console, *, show_text:
     table.add_column("")
     for name in SPLIT_NAMES:
         table.add_column(name, justify="right")
-    for what in ("examples", "patients"):
+    for what in ("examples", "patients", "groups"):
         if what in said:
             table.add_row(what, *(f"{said[what][name]:,}" for name in SPLIT_NAMES))
     console.print(table)

@@ -1,6 +1,7 @@
 """The prepare verbs as a user meets them: what is printed, what is not, and exit codes."""
 
 import json
+import stat
 import subprocess
 import sys
 
@@ -89,8 +90,10 @@ def test_statistics_are_those_of_the_splits(notes, tmp_path, monkeypatch, capsys
     )
     code, printed, _ = call(monkeypatch, capsys, "prepare", "statistics", out, "--recipe", recipe, "--max-target-tokens", 12)
     assert code == 0
-    assert "Words and sentences: words after the Penn Treebank" in printed
+    assert "see tokenizer in statistics.json" in printed
     said = json.loads((out / "statistics.json").read_text())
+    assert said["tokenizer"].startswith("words after the Penn Treebank")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()} == {0o600}
     assert (out / "lengths.png").read_bytes().startswith(b"\x89PNG")
     assert said["lengths"]["prefix"] == "summarize: "
     assert (said["lengths"]["source"]["limit"], said["lengths"]["target"]["limit"]) == (60, 12)
@@ -121,3 +124,26 @@ assert not {{"torch", "transformers", "datasets"}} & set(sys.modules), "heavy im
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_interrupt_says_that_it_starts_anew(notes, tmp_path, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pareft.prepare_verbs.prepare_notes", interrupt)
+    code, _, err = call(monkeypatch, capsys, "prepare", "mimic-radiology", "--notes", notes, "--out", tmp_path / "out")
+    assert (code, err) == (130, "pareft: interrupted; nothing half-written is left, start it again\n")
+
+
+def test_what_the_system_refuses_is_one_line(notes, tmp_path, monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", str(notes))
+
+    monkeypatch.setattr("pareft.prepare_verbs.prepare_notes", refuse)
+    code, _, err = call(monkeypatch, capsys, "prepare", "mimic-radiology", "--notes", notes, "--out", tmp_path / "out")
+    assert (code, err) == (2, f"pareft: {notes}: Permission denied\n")
+
+
+def test_help_shows_what_is_taken_where_nothing_is_said(monkeypatch, capsys):
+    _, out, _ = call(monkeypatch, capsys, "prepare", "mimic-radiology", "--help")
+    assert "[default: patient; with" in " ".join(out.replace("│", " ").split())
