@@ -74,6 +74,7 @@ def _read_delimited(path: Path, delimiter: str) -> Iterator[Row | Flaw]:
                 row = next(rows, None)
             except csv.Error:
                 if not columns:
+                    check_header(path, feed.shown)
                     raise DataError(f"{path}: its first line is no header that can be read as {find_format(path)[1:]}") from None
                 yield Flaw(feed.first, "too long" if feed.length > LONGEST_ROW else "broken quoting", feed.shown)
                 continue
