@@ -115,7 +115,7 @@ def choose_reader(recipe: Path | None, base: str | None, max_source_tokens: int 
 
 def make_statistics_table(described: DatasetStatistics) -> Table:
     """Table 1 of arXiv 2305.08285: sizes, averages, novel n-grams."""
-    title = "Means of an example; % novel: a target's n-grams that its source has not, in lower case"
+    title = "Means of an example; % novel: target n-grams that the source has not"
     table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     columns = ("Examples", "Source sentences", "words", "Target sentences", "words", "% novel unigrams", "bigrams")
     for name in ("", *columns):
