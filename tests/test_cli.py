@@ -186,8 +186,6 @@ def test_prepare_then_run_on_what_was_prepared(values, tmp_path, monkeypatch, ca
     ("arguments", "message"),
     [
         (["mimic-radiology", "--rules", "paper"], "--discharge-count, or build both"),
-        (["mimic-radiology", "--rules", "strict"], "choose paper or clean"),
-        (["mimic-radiology", "--split-by", "day"], "choose report or patient"),
         (["mimic-radiology"], "expected radiology.csv"),
     ],
 )

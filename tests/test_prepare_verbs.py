@@ -40,7 +40,6 @@ def test_no_text_is_printed_unless_it_is_asked_for(notes, tmp_path, monkeypatch,
     [
         (["--out", "{there}"], "exists; give another folder with --out, or --overwrite"),
         (["--out", "{new}", "--strict"], "line 2: invalid UTF-8; without --strict"),
-        (["--out", "{new}", "--rules", "strict"], "choose paper or clean"),
         (["--out", "{new}", "--rules", "paper"], "--discharge-count, or build both"),
     ],
 )
@@ -56,6 +55,13 @@ def test_the_users_mistakes_are_one_line(arguments, message, notes, tmp_path, mo
     assert err.count("\n") == 1
     assert not (tmp_path / "new").exists()
     assert not list((tmp_path / "there").iterdir())
+
+
+@pytest.mark.parametrize(("option", "allowed"), [("--rules", "'paper', 'clean'"), ("--split-by", "'report', 'patient'")])
+def test_what_is_allowed_is_said(option, allowed, notes, tmp_path, monkeypatch, capsys):
+    code, _, err = call(monkeypatch, capsys, "prepare", "mimic-radiology", "--notes", notes, "--out", tmp_path / "out", option, "x")
+    assert code == 2
+    assert allowed in " ".join(err.replace("│", " ").split())
 
 
 def test_both_kinds_at_once(tmp_path, monkeypatch, capsys):

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pyarrow.parquet
 from rich import box
@@ -13,7 +12,6 @@ from rich.table import Table
 from pareft.data.prepared import SPLIT_NAMES, SplitBy
 from pareft.data.sections import Kind, Rules
 from pareft.data.tables import Columns
-from pareft.errors import DataError
 from pareft.files import write_atomic
 from pareft.live import LiveProgress
 from pareft.preparation import prepare_both, prepare_notes, prepare_table
@@ -27,30 +25,28 @@ def prepare_notes_and_show(
     notes: Path,
     out: Path,
     *,
-    rules: str,
-    split_by: str | None,
+    rules: Rules,
+    split_by: SplitBy | None,
     seed: int,
     discharge_count: int | None,
     handling: Handling,
 ) -> None:
     """`pareft prepare mimic-discharge` and `mimic-radiology`."""
-    check_rules(rules, split_by)
     console = Console()
     with LiveProgress(console) as progress:
         prepared = prepare_notes(
-            kind, notes, out, rules=rules, split_by=split_by, seed=seed, discharge_count=discharge_count,  # type: ignore[arg-type]
+            kind, notes, out, rules=rules, split_by=split_by, seed=seed, discharge_count=discharge_count,
             handling=replace(handling, progress=progress),
         )  # fmt: skip
     show_prepared(prepared, out, console, show_text=handling.show_text)
 
 
-def prepare_both_and_show(notes: Path, out: Path, *, rules: str, split_by: str | None, seed: int, handling: Handling) -> None:
+def prepare_both_and_show(notes: Path, out: Path, *, rules: Rules, split_by: SplitBy | None, seed: int, handling: Handling) -> None:
     """`pareft prepare mimic`."""
-    check_rules(rules, split_by)
     console = Console()
     with LiveProgress(console) as progress:
         done = prepare_both(
-            notes, out, rules=rules, split_by=split_by, seed=seed,  # type: ignore[arg-type]
+            notes, out, rules=rules, split_by=split_by, seed=seed,
             handling=replace(handling, progress=progress),
         )  # fmt: skip
     for kind, prepared in done.items():
@@ -70,13 +66,11 @@ def prepare_table_and_show(
     show_prepared(prepared, out, console, show_text=handling.show_text)
 
 
-def synthesise_and_show(kind: str, notes: int, out: Path, *, seed: int, packed: bool, overwrite: bool) -> None:
+def synthesise_and_show(kind: Kind, notes: int, out: Path, *, seed: int, packed: bool, overwrite: bool) -> None:
     """`pareft prepare synthetic`."""
-    if kind not in get_args(Kind):
-        raise DataError(f"--kind {kind}: choose {' or '.join(get_args(Kind))}")
     console = Console()
     with LiveProgress(console) as progress:
-        path = write_synthetic(kind, notes, out, seed=seed, packed=packed, overwrite=overwrite, progress=progress)  # type: ignore[arg-type]
+        path = write_synthetic(kind, notes, out, seed=seed, packed=packed, overwrite=overwrite, progress=progress)
     console.print(f"{notes:,} notes written to {path}", soft_wrap=True)
 
 
@@ -137,18 +131,6 @@ def make_lengths_table(lengths: Lengths) -> Table:
         numbers = (own.mean, own.median, own.p95, own.longest, own.limit)
         table.add_row(name, *(f"{number:,.0f}" for number in numbers), f"{own.truncated_percent:.1f}")
     return table
-
-
-def check_rules(rules: str, split_by: str | None) -> None:
-    """Refuse what is neither.
-
-    Raises:
-        DataError: says what there is.
-    """
-    if rules not in get_args(Rules):
-        raise DataError(f"--rules {rules}: choose {' or '.join(get_args(Rules))}")
-    if split_by not in (None, *get_args(SplitBy)):
-        raise DataError(f"--split-by {split_by}: choose {' or '.join(get_args(SplitBy))}")
 
 
 def show_prepared(prepared: Prepared, out: Path, console: Console, *, show_text: bool) -> None:

@@ -1,9 +1,14 @@
 """`pareft prepare`: one short function per builder."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from pareft.data.sections import Kind, Rules
+
+if TYPE_CHECKING:
+    from pareft.preparation.writing import Handling
 
 prepare = typer.Typer(
     no_args_is_help=True, help="Build data sets: clinical notes, dialogues or any table into train, validation and test."
@@ -13,9 +18,10 @@ NotesOption = Annotated[Path, typer.Option(help="The file of notes, .csv or .csv
 OutOption = Annotated[
     Path, typer.Option(help="The folder to write: train, validation and test.parquet and dataset.json.", show_default=False)
 ]
-RulesOption = Annotated[str, typer.Option(help="clean, or paper for exactly what the paper's release gives.")]
+RulesOption = Annotated[Rules, typer.Option(help="clean, or paper for exactly what the paper's release gives.")]
 SplitByOption = Annotated[
-    str | None, typer.Option(help="report or patient.  \\[default: patient; with --rules paper, report]", show_default=False)
+    Literal["report", "patient"] | None,
+    typer.Option(help="What stays whole.  \\[default: patient; with --rules paper, report]", show_default=False),
 ]
 SeedOption = Annotated[int, typer.Option(help="The seed of the split.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row; else they are counted and left out.")]
@@ -32,7 +38,7 @@ WorkersOption = Annotated[
 ]
 
 
-def _handle(*, strict: bool, overwrite: bool, show_text: bool, workers: int | None = 0) -> Any:
+def _handle(*, strict: bool, overwrite: bool, show_text: bool, workers: int | None = 0) -> "Handling":
     from pareft.preparation.writing import Handling
 
     return Handling(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers)
@@ -180,7 +186,7 @@ def table(
 
 @prepare.command("synthetic")
 def synthetic(
-    kind: Annotated[str, typer.Option(help="discharge or radiology.", show_default=False)],
+    kind: Annotated[Kind, typer.Option(help="Of which notes.", show_default=False)],
     notes: Annotated[int, typer.Option(min=1, help="How many.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The folder for discharge.csv or radiology.csv.", show_default=False)],
     seed: Annotated[int, typer.Option(help="The seed of the notes.")] = 42,
