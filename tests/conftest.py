@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny matrices; the suite may run beside others
@@ -18,6 +19,8 @@ from transformers import AutoModelForSeq2SeqLM, BartConfig, PreTrainedTokenizerF
 from pareft import cli
 from pareft.evaluation.generation import make_batches, write_batch
 
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 FAMILIES = ("bart", "t5", "t5-gated")
 VOCABULARY = 300
 TEXTS = [f"the {s} {f} is seen in the {p} lung" for s in ("small", "large") for f in ("nodule", "mass") for p in ("left", "right")]

@@ -47,7 +47,9 @@ def prepare_demo(out: Path, console: Console) -> Recipe:
         with fill_file(notes) as file:
             write_notes(generate_radiology_notes(NOTES, seed=SEED), file, NOTES)
     description = _prepare(notes, out / "data")
-    console.print(f"  ✓ examples {description['examples']}, dropped {description['dropped']}, no patient in two splits")
+    examples = ", ".join(f"{count:,} {name}" for name, count in description["examples"].items())
+    dropped = ", ".join(f"{count} with {reason}" for reason, count in description["dropped"].items())
+    console.print(f"  ✓ examples: {examples}; dropped: {dropped}; no patient in two splits", soft_wrap=True)
     shipped = Path(str(files("pareft") / "assets" / "demo.yaml"))
     return read_recipe(shipped, {"data.path": str(out / "data")})
 

@@ -67,7 +67,7 @@ def test_slabs_and_gzip_change_nothing(size, packed, write):
     assert read(path, slab_bytes=size) == read(write(content, "plain.csv"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), max_size=8), st.integers(1, 400))
 def test_any_texts_come_back_whatever_the_slabs(tmp_path_factory, texts, size):
     path = tmp_path_factory.mktemp("notes") / "radiology.csv"

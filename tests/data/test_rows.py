@@ -81,7 +81,7 @@ def test_every_format_gives_the_same_rows(name, tmp_path):
     assert found[-1][2] == pytest.approx(1, abs=0.2)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.dictionaries(st.text(max_size=3), st.one_of(st.text(), st.integers(), st.none()))), st.integers(0, 3))
 def test_any_json_array_comes_back(tmp_path_factory, rows, indent):
     path = tmp_path_factory.mktemp("rows") / "a.json"
