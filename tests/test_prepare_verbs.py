@@ -136,7 +136,7 @@ def test_an_interrupt_says_that_it_starts_anew(notes, tmp_path, monkeypatch, cap
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pareft.prepare_verbs.prepare_notes", interrupt)
+    monkeypatch.setattr("pareft.preparation.prepare_notes", interrupt)
     code, _, err = call(monkeypatch, capsys, "prepare", "mimic-radiology", "--notes", notes, "--out", tmp_path / "out")
     assert (code, err) == (130, "pareft: interrupted; nothing half-written is left, start it again\n")
 
@@ -145,7 +145,7 @@ def test_what_the_system_refuses_is_one_line(notes, tmp_path, monkeypatch, capsy
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied", str(notes))
 
-    monkeypatch.setattr("pareft.prepare_verbs.prepare_notes", refuse)
+    monkeypatch.setattr("pareft.preparation.prepare_notes", refuse)
     code, _, err = call(monkeypatch, capsys, "prepare", "mimic-radiology", "--notes", notes, "--out", tmp_path / "out")
     assert (code, err) == (2, f"pareft: {notes}: Permission denied\n")
 

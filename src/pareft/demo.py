@@ -4,7 +4,6 @@ import json
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,10 +11,10 @@ from rich.table import Table
 from pareft.comparison import Comparison
 from pareft.data.synthetic import generate_radiology_notes
 from pareft.evaluation.predictions import read_rows
-from pareft.files import fill_file, hash_file
-from pareft.preparation import prepare_notes
+from pareft.files import fill_file
+from pareft.preparation import find_finished, prepare_notes
 from pareft.preparation.synthetic import write_notes
-from pareft.preparation.writing import DESCRIPTION, Handling
+from pareft.preparation.writing import Handling
 from pareft.recipe import Recipe
 from pareft.recipe_file import read_recipe
 from pareft.run_folder import PREDICTIONS
@@ -46,21 +45,14 @@ def prepare_demo(out: Path, console: Console) -> Recipe:
     if not notes.is_file():
         with fill_file(notes) as file:
             write_notes(generate_radiology_notes(NOTES, seed=SEED), file, NOTES)
-    description = _prepare(notes, out / "data")
+    made = find_finished("radiology", notes, out / "data")
+    prepared = made or prepare_notes("radiology", notes, out / "data", handling=Handling(overwrite=True))
+    description = prepared.description
     examples = ", ".join(f"{count:,} {name}" for name, count in description["examples"].items())
     dropped = ", ".join(f"{count} with {reason}" for reason, count in description["dropped"].items())
     console.print(f"  ✓ examples: {examples}; dropped: {dropped}; no patient in two splits", soft_wrap=True)
     shipped = Path(str(files("pareft") / "assets" / "demo.yaml"))
     return read_recipe(shipped, {"data.path": str(out / "data")})
-
-
-def _prepare(notes: Path, data: Path) -> dict[str, Any]:
-    """The examples of these notes, built unless they are there; what `dataset.json` says of them."""
-    if (data / DESCRIPTION).is_file():
-        there = json.loads((data / DESCRIPTION).read_text(encoding="utf-8"))
-        if there.get("source", {}).get("sha256") == hash_file(notes):
-            return there
-    return prepare_notes("radiology", notes, data, handling=Handling(overwrite=True)).description
 
 
 def _show_examples(folder: Path, arms: list[str]) -> Table:

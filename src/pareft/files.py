@@ -40,12 +40,9 @@ def fill_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)  # less the umask
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open_new(temporary, private=private) as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -121,14 +118,12 @@ def _lock_folder(partial: Path, folder: Path) -> Iterator[None]:
         partial.mkdir(mode=0o700, exist_ok=True)
         handle = os.open(partial, os.O_RDONLY)
         try:
-            if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if partial.exists() and os.path.samestat(os.fstat(handle), partial.stat()):  # nobody made it the folder meanwhile
+            if not _lock(handle):
+                raise RunError(f"another process is writing {folder}; wait for it")
+            if _is_there(handle, partial):
                 partial.chmod(0o700)
                 yield
                 return
-        except BlockingIOError as error:
-            raise RunError(f"another process is writing {folder}; wait for it") from error
         finally:
             os.close(handle)
 
@@ -145,9 +140,9 @@ def _finish_replacing(folder: Path, aside: Path) -> None:
 
 
 @contextmanager
-def fill_private_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file that only its owner reads."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+def open_new(path: Path, *, private: bool) -> Iterator[BinaryIO]:
+    """A new file to write, on the disk when it is closed. Only its owner reads a `private` one; of others the umask says who."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -195,15 +190,24 @@ def open_alone(path: Path) -> BinaryIO | None:
     """
     while True:
         file = open_private(path)
-        if fcntl is None:
+        if not _lock(file.fileno()):
+            file.close()
+            return None
+        if _is_there(file.fileno(), path):
             return file
+        file.close()
+
+
+def _lock(handle: int) -> bool:
+    """Keep what is open to this process until it is closed; whether it was free. Where files cannot be locked, it always is."""
+    if fcntl is not None:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                file.close()
-                return None
-            return file  # a file system without locks
-        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            return file
-        file.close()  # who had it removed it before it was locked
+            return error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True
+
+
+def _is_there(handle: int, path: Path) -> bool:
+    """Whether what is open is what is at the path: who had the lock before may have moved or removed it."""
+    return path.exists() and os.path.samestat(os.fstat(handle), path.stat())

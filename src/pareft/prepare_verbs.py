@@ -1,5 +1,6 @@
 """What the prepare verbs do once their arguments are read: build, and print what a person wants to see. No torch in here."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,61 +10,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pareft.data.prepared import SPLIT_NAMES, SplitBy
-from pareft.data.sections import Kind, Rules
-from pareft.data.tables import Columns
+from pareft.data.prepared import SPLIT_NAMES
+from pareft.data.sections import Kind
 from pareft.files import write_atomic
 from pareft.live import LiveProgress
-from pareft.preparation import prepare_both, prepare_notes, prepare_table
 from pareft.preparation.statistics import DatasetStatistics, Lengths, Reader, count_examples, describe_folder, measure_folder
 from pareft.preparation.synthetic import write_synthetic
 from pareft.preparation.writing import Handling, Prepared
 
 
-def prepare_notes_and_show(
-    kind: Kind,
-    notes: Path,
-    out: Path,
-    *,
-    rules: Rules,
-    split_by: SplitBy | None,
-    seed: int,
-    discharge_count: int | None,
-    handling: Handling,
-) -> None:
-    """`pareft prepare mimic-discharge` and `mimic-radiology`."""
+def build_and_show(build: Callable[[Handling], Mapping[Path, Prepared]], handling: Handling) -> None:
+    """The builders of `pareft prepare`: what they write, by its folder."""
     console = Console()
     with LiveProgress(console) as progress:
-        prepared = prepare_notes(
-            kind, notes, out, rules=rules, split_by=split_by, seed=seed, discharge_count=discharge_count,
-            handling=replace(handling, progress=progress),
-        )  # fmt: skip
-    show_prepared(prepared, out, console, show_text=handling.show_text)
-
-
-def prepare_both_and_show(notes: Path, out: Path, *, rules: Rules, split_by: SplitBy | None, seed: int, handling: Handling) -> None:
-    """`pareft prepare mimic`."""
-    console = Console()
-    with LiveProgress(console) as progress:
-        done = prepare_both(
-            notes, out, rules=rules, split_by=split_by, seed=seed,
-            handling=replace(handling, progress=progress),
-        )  # fmt: skip
-    for kind, prepared in done.items():
-        show_prepared(prepared, out / kind, console, show_text=handling.show_text)
-
-
-def prepare_table_and_show(
-    place: str, out: Path, columns: Columns, *, builder: str, seed: int, drop_duplicates: bool, handling: Handling
-) -> None:
-    """`pareft prepare dialogue` and `table`."""
-    console = Console()
-    with LiveProgress(console) as progress:
-        prepared = prepare_table(
-            place, out, columns, builder=builder, seed=seed, drop_duplicates=drop_duplicates,
-            handling=replace(handling, progress=progress),
-        )  # fmt: skip
-    show_prepared(prepared, out, console, show_text=handling.show_text)
+        done = build(replace(handling, progress=progress))
+    for folder, prepared in done.items():
+        show_prepared(prepared, folder, console, show_text=handling.show_text)
 
 
 def synthesise_and_show(kind: Kind, notes: int, out: Path, *, seed: int, packed: bool, overwrite: bool) -> None:
@@ -107,13 +69,20 @@ def choose_reader(recipe: Path | None, base: str | None, max_source_tokens: int 
     return replace(reader, **changes | ({"revision": None} if base else {}))  # type: ignore[arg-type]
 
 
+def start_table(title: str, columns: Sequence[str]) -> Table:
+    """An empty table: what a row is of, and numbers."""
+    table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right")
+    return table
+
+
 def make_statistics_table(described: DatasetStatistics) -> Table:
     """Table 1 of arXiv 2305.08285: sizes, averages, novel n-grams."""
     title = "Means of an example; % novel: target n-grams that the source has not"
-    table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     columns = ("Examples", "Source sentences", "words", "Target sentences", "words", "% novel unigrams", "bigrams")
-    for name in ("", *columns):
-        table.add_column(name, justify="right" if name else "left", no_wrap=not name)
+    table = start_table(title, columns)
     for name, split in {**described.splits, "all": described.all}.items():
         novel = ["–" if share is None else f"{share:.0f}" for share in (split.novel_unigrams, split.novel_bigrams)]
         means = (split.source_sentences, split.source_words, split.target_sentences, split.target_words)
@@ -124,9 +93,7 @@ def make_statistics_table(described: DatasetStatistics) -> Table:
 def make_lengths_table(lengths: Lengths) -> Table:
     """How long sources and targets are in tokens, and how many are cut."""
     title = f"Tokens of {lengths.base}, of {lengths.source.examples:,} examples"
-    table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("", "Mean", "Median", "95 %", "Longest", "Limit", "% cut"):
-        table.add_column(name, justify="left" if not name else "right")
+    table = start_table(title, ("Mean", "Median", "95 %", "Longest", "Limit", "% cut"))
     for name, own in (("source", lengths.source), ("target", lengths.target)):
         numbers = (own.mean, own.median, own.p95, own.longest, own.limit)
         table.add_row(name, *(f"{number:,.0f}" for number in numbers), f"{own.truncated_percent:.1f}")
@@ -136,12 +103,7 @@ def make_lengths_table(lengths: Lengths) -> Table:
 def show_prepared(prepared: Prepared, out: Path, console: Console, *, show_text: bool) -> None:
     """Sizes, what was dropped and why, and the lines of bad rows; texts only if they may be shown."""
     said = prepared.description
-    table = Table(
-        title=f"{said['builder']}: {said['rows']:,} rows read", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    table.add_column("")
-    for name in SPLIT_NAMES:
-        table.add_column(name, justify="right")
+    table = start_table(f"{said['builder']}: {said['rows']:,} rows read", SPLIT_NAMES)
     for what in ("examples", "patients", "groups"):
         if what in said:
             table.add_row(what, *(f"{said[what][name]:,}" for name in SPLIT_NAMES))

@@ -67,11 +67,12 @@ def mimic_discharge(
     statistics: StatisticsOption = False,
 ) -> None:
     """MIMIC-IV-Note's discharge summaries: the hospital stay → its diagnoses."""
-    from pareft.prepare_verbs import prepare_notes_and_show
+    from pareft.preparation import prepare_notes
+    from pareft.prepare_verbs import build_and_show
 
-    handling = _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers)
-    prepare_notes_and_show(
-        "discharge", notes, out, rules=rules, split_by=split_by, seed=seed, discharge_count=None, handling=handling
+    build_and_show(
+        lambda how: {out: prepare_notes("discharge", notes, out, rules=rules, split_by=split_by, seed=seed, handling=how)},
+        _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers),
     )
     _describe(statistics, out)
 
@@ -94,11 +95,23 @@ def mimic_radiology(
     statistics: StatisticsOption = False,
 ) -> None:
     """MIMIC-IV-Note's radiology reports: findings → impression."""
-    from pareft.prepare_verbs import prepare_notes_and_show
+    from pareft.preparation import prepare_notes
+    from pareft.prepare_verbs import build_and_show
 
-    handling = _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers)
-    prepare_notes_and_show(
-        "radiology", notes, out, rules=rules, split_by=split_by, seed=seed, discharge_count=discharge_count, handling=handling
+    build_and_show(
+        lambda handling: {
+            out: prepare_notes(
+                "radiology",
+                notes,
+                out,
+                rules=rules,
+                split_by=split_by,
+                seed=seed,
+                discharge_count=discharge_count,
+                handling=handling,
+            )
+        },
+        _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers),
     )
     _describe(statistics, out)
 
@@ -117,10 +130,16 @@ def mimic(
     statistics: StatisticsOption = False,
 ) -> None:
     """Both of MIMIC-IV-Note's files; with --rules paper, split as one after the other, as the paper does."""
-    from pareft.prepare_verbs import prepare_both_and_show
+    from pareft.preparation import prepare_both
+    from pareft.prepare_verbs import build_and_show
 
-    handling = _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers)
-    prepare_both_and_show(notes, out, rules=rules, split_by=split_by, seed=seed, handling=handling)
+    build_and_show(
+        lambda handling: {
+            out / kind: done
+            for kind, done in prepare_both(notes, out, rules=rules, split_by=split_by, seed=seed, handling=handling).items()
+        },
+        _handle(strict=strict, overwrite=overwrite, show_text=show_text, workers=workers),
+    )
     _describe(statistics, out / "discharge", out / "radiology")
 
 
@@ -132,56 +151,50 @@ GroupOption = Annotated[str | None, typer.Option(help="Rows that are equal in th
 DuplicatesOption = Annotated[bool, typer.Option("--drop-duplicates", help="Leave out pairs that were there before.")]
 
 
-@prepare.command("dialogue")
-def dialogue(
-    place: PlaceArgument,
-    out: OutOption,
-    source: Annotated[str, typer.Option(help="The column of what is asked.")] = "input",
-    target: Annotated[str, typer.Option(help="The column of what is answered.")] = "output",
-    id: IdOption = None,
-    group: GroupOption = None,
-    seed: SeedOption = 42,
-    drop_duplicates: DuplicatesOption = False,
-    strict: StrictOption = False,
-    overwrite: OverwriteOption = False,
-    show_text: ShowTextOption = False,
-    statistics: StatisticsOption = False,
-) -> None:
-    """Questions and answers in ChatDoctor's format (instruction, input, output): HealthCareMagic, iCliniq."""
-    from pareft.data.tables import Columns
-    from pareft.prepare_verbs import prepare_table_and_show
+def _add_table_builder(name: str, about: str, *, source_column: str, target_column: str) -> None:
+    """A builder for tables whose columns are usually called so."""
 
-    prepare_table_and_show(
-        place, out, Columns(source, target, id, group), builder="dialogue", seed=seed, drop_duplicates=drop_duplicates,
-        handling=_handle(strict=strict, overwrite=overwrite, show_text=show_text),
-    )  # fmt: skip
-    _describe(statistics, out)
+    @prepare.command(name, help=about)
+    def build(
+        place: PlaceArgument,
+        out: OutOption,
+        source: Annotated[str, typer.Option(help="The column of the texts that are read.")] = source_column,
+        target: Annotated[str, typer.Option(help="The column of the texts that are written.")] = target_column,
+        id: IdOption = None,
+        group: GroupOption = None,
+        seed: SeedOption = 42,
+        drop_duplicates: DuplicatesOption = False,
+        strict: StrictOption = False,
+        overwrite: OverwriteOption = False,
+        show_text: ShowTextOption = False,
+        statistics: StatisticsOption = False,
+    ) -> None:
+        from pareft.data.tables import Columns
+        from pareft.preparation import prepare_table
+        from pareft.prepare_verbs import build_and_show
+
+        columns = Columns(source, target, id, group)
+        build_and_show(
+            lambda handling: {
+                out: prepare_table(place, out, columns, builder=name, seed=seed, drop_duplicates=drop_duplicates, handling=handling)
+            },
+            _handle(strict=strict, overwrite=overwrite, show_text=show_text),
+        )
+        _describe(statistics, out)
 
 
-@prepare.command("table")
-def table(
-    place: PlaceArgument,
-    out: OutOption,
-    source: Annotated[str, typer.Option(help="The column of the texts that are read.")] = "source",
-    target: Annotated[str, typer.Option(help="The column of the texts that are written.")] = "target",
-    id: IdOption = None,
-    group: GroupOption = None,
-    seed: SeedOption = 42,
-    drop_duplicates: DuplicatesOption = False,
-    strict: StrictOption = False,
-    overwrite: OverwriteOption = False,
-    show_text: ShowTextOption = False,
-    statistics: StatisticsOption = False,
-) -> None:
-    """Any table with two text columns, split 8:1:1; a Hub data set with three splits keeps them."""
-    from pareft.data.tables import Columns
-    from pareft.prepare_verbs import prepare_table_and_show
-
-    prepare_table_and_show(
-        place, out, Columns(source, target, id, group), builder="table", seed=seed, drop_duplicates=drop_duplicates,
-        handling=_handle(strict=strict, overwrite=overwrite, show_text=show_text),
-    )  # fmt: skip
-    _describe(statistics, out)
+_add_table_builder(
+    "dialogue",
+    "Questions and answers in ChatDoctor's format (instruction, input, output): HealthCareMagic, iCliniq.",
+    source_column="input",
+    target_column="output",
+)
+_add_table_builder(
+    "table",
+    "Any table with two text columns, split 8:1:1; a Hub data set with three splits keeps them.",
+    source_column="source",
+    target_column="target",
+)
 
 
 @prepare.command("synthetic")

@@ -88,6 +88,15 @@ class Blocks:
             yield None if lost or len(rest) > longest else rest.decode(errors="surrogateescape")
 
 
+def has_surrogates(text: str) -> bool:
+    """Whether there are lone surrogates in it, which stand for bytes that are no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def check_header(path: Path, header: bytes | str) -> None:
     """Refuse a file of another kind by its first line.
 
@@ -95,7 +104,7 @@ def check_header(path: Path, header: bytes | str) -> None:
         DataError: the line is no UTF-8 text.
     """
     text = header.decode(errors="surrogateescape") if isinstance(header, bytes) else header
-    if "\0" in text or any("\udc80" <= letter <= "\udcff" for letter in text):
+    if "\0" in text or has_surrogates(text):
         raise DataError(f"{path} is no text in UTF-8; give a CSV file, plain or gzipped")
 
 

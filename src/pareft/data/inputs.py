@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pareft.data.blocks import name_missing
+from pareft.data.blocks import has_surrogates, name_missing
 from pareft.errors import DataError
 from pareft.files import digest_file
 from pareft.records import Identity
@@ -111,7 +111,7 @@ class Inputs:
             raise DataError(f"{self.name} row {number + 1} has no text in {self.column!r}: {why}. Name the column with --source.")
         if not isinstance(identity, str | int | float | None) or (isinstance(identity, float) and not math.isfinite(identity)):
             raise DataError(f"{self.name} row {number + 1}: its id is neither a text nor a finite number")
-        if any("\ud800" <= letter <= "\udfff" for value in (text, identity) if isinstance(value, str) for letter in value):
+        if has_surrogates(text) or (isinstance(identity, str) and has_surrogates(identity)):
             raise DataError(f"{self.name} row {number + 1} holds half a surrogate pair, which is no character; mend or drop it")
         return identity, text
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pareft.data.batches import Batch
-from pareft.data.blocks import Blocks, check_header, name_missing
+from pareft.data.blocks import Blocks, check_header, has_surrogates, name_missing
 from pareft.data.sections import Kind, Pair, Rules, pair_sections
 from pareft.data.workers import map_in_order
 from pareft.errors import DataError
@@ -52,6 +52,7 @@ class Pairing:
 
     def __call__(self, slab: Slab) -> Batch:
         """Pair every record."""
+        csv.field_size_limit(LONGEST_NOTE_BYTES)  # of this process
         batch, line, place = Batch(part=slab.part), slab.line, 0
         pieces = RECORD_START.split(slab.content) if slab.content else []
         while place < len(pieces):
@@ -113,7 +114,6 @@ def parse_record(record: bytes, columns: int) -> list[str] | str:
         return "invalid UTF-8"
     if "\0" in text:
         return "NUL byte"
-    csv.field_size_limit(LONGEST_NOTE_BYTES)
     try:
         rows = list(csv.reader([text], strict=True))
     except csv.Error:
@@ -146,7 +146,7 @@ def split_stray(piece: bytes, columns: int) -> tuple[list[str] | None, list[tupl
     rest = "\n".join(lines[others[0][0] :])
     if '"' in rest and len(others[0][1] or ()) != columns:
         return None, []
-    if "\0" in "".join(first) or any("\udc80" <= letter <= "\udcff" for field in first for letter in field):
+    if "\0" in "".join(first) or has_surrogates("".join(first)):
         return None, []
     return first, [(place, "broken quoting" if row is None else _judge(row, columns)) for place, row in others]
 

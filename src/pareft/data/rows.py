@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pareft.data.batches import SHOWN_CHARACTERS, Flaw
-from pareft.data.blocks import Blocks, check_header, name_missing
+from pareft.data.blocks import Blocks, check_header
 from pareft.errors import DataError
 from pareft.extras import explain_missing
 
@@ -16,6 +16,7 @@ LONGEST_ROW = 16_000_000  # characters
 NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
 BLANK, BETWEEN = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n,]*")
 PARQUET_ROWS = 50
+HEADED = (".csv", ".tsv", ".xlsx")  # whose columns are named in a first row, which may be missing
 
 Row = tuple[int, dict[str, Any], float]  # its first line (or number), its values by column, how much of the file was read
 
@@ -197,7 +198,7 @@ def _list_values(column: Any) -> list[Any]:
     return [None if value is None else value.decode(errors="surrogateescape") for value in binary.to_pylist()]
 
 
-def _read_excel(path: Path, columns: Sequence[str]) -> Iterator[Row | Flaw]:
+def _read_excel(path: Path) -> Iterator[Row | Flaw]:
     import polars as pl
 
     with explain_missing("fastexcel", extra="excel", error=DataError):
@@ -206,8 +207,6 @@ def _read_excel(path: Path, columns: Sequence[str]) -> Iterator[Row | Flaw]:
         table = pl.read_excel(path, infer_schema_length=0)
     except Exception as error:  # of polars, of fastexcel, of the zip file
         raise DataError(f"{path} cannot be read as an Excel workbook") from error
-    if missing := [name for name in columns if name not in table.columns]:
-        raise DataError(f"{path}: {name_missing(missing, table.columns, wanted=columns)}")
     for number, row in enumerate(table.iter_rows(named=True), 2):
         yield number, row, number / (table.height + 1)
 
@@ -219,5 +218,5 @@ READERS: dict[str, Callable[[Path, Sequence[str]], Iterator[Row | Flaw]]] = {
     ".jsonl": lambda path, _: _read_jsonl(path),
     ".ndjson": lambda path, _: _read_jsonl(path),
     ".parquet": _read_parquet,
-    ".xlsx": _read_excel,
+    ".xlsx": lambda path, _: _read_excel(path),
 }

@@ -8,7 +8,7 @@ import polars as pl
 from pareft.data.batches import Flaw
 from pareft.data.blocks import name_missing
 from pareft.data.prepared import SPLIT_NAMES, split_keys
-from pareft.data.rows import READERS, Row, find_format, read_rows
+from pareft.data.rows import HEADED, READERS, Row, find_format, read_rows
 from pareft.errors import DataError
 from pareft.recipe import DataSettings
 
@@ -106,7 +106,7 @@ def read_hub(name: str) -> dict[str, Any]:
 
 def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl.DataFrame:
     if lost := [column for column in (settings.source, settings.target) if column not in table.columns]:
-        known = [] if where.endswith((".csv", ".tsv", ".xlsx", ".gz")) else table.columns  # else they are names for sure
+        known = [] if find_format(Path(where)) in HEADED else table.columns
         there = name_missing(lost, table.columns, wanted=known)
         raise DataError(f"{where}: {there}. Name the columns in data.source and data.target.")
     for column in (settings.source, settings.target):

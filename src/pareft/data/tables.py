@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pareft.data.batches import SHOWN_CHARACTERS, Batch, Flaw
-from pareft.data.blocks import name_missing
+from pareft.data.blocks import has_surrogates, name_missing
 from pareft.data.prepared import SPLIT_NAMES
-from pareft.data.rows import Row, find_format, read_rows
+from pareft.data.rows import HEADED, Row, find_format, read_rows
 from pareft.data.sections import Pair
 from pareft.data.sources import looks_like_file, read_hub
 from pareft.errors import DataError
@@ -17,7 +17,6 @@ from pareft.files import hash_file
 
 ROWS_PER_BATCH = 1000  # at most,
 CHARACTERS_PER_BATCH = 2**22  # and with no more text
-NAMED_BY_FORMAT = (".json", ".jsonl", ".ndjson", ".parquet")  # whose column names are names for sure
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Table:
     @property
     def names_are_sure(self) -> bool:
         """Whether what is called a column is one, and not the first row of a file without a header."""
-        return self.splits is not None or find_format(Path(self.place)) in NAMED_BY_FORMAT
+        return self.splits is not None or find_format(Path(self.place)) not in HEADED
 
 
 def open_table(place: str) -> Table:
@@ -138,7 +137,7 @@ def _pair(number: int, values: dict[str, Any], columns: Columns) -> tuple[str, s
     group = values.get(columns.group) if columns.group else None
     name, own = str(number if identity is None else identity), "" if group is None else str(group)
     pair = _join(values.get(columns.source), values.get(columns.target))
-    if isinstance(pair, Pair) and _is_broken(name + own):
+    if isinstance(pair, Pair) and has_surrogates(name + own):
         return "invalid UTF-8"
     return pair if isinstance(pair, str) else (name, own, pair)
 
@@ -156,13 +155,4 @@ def _join(source: Any, target: Any) -> Pair | str:
         return "no text"
     if not source.strip() or not target.strip():
         return "empty text"
-    return "invalid UTF-8" if _is_broken(source + target) else Pair(source, target)
-
-
-def _is_broken(text: str) -> bool:
-    """Whether there are lone surrogates in it, which stand for bytes that are no UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    return "invalid UTF-8" if has_surrogates(source + target) else Pair(source, target)

@@ -1,12 +1,9 @@
 """The first stage on its own: notes, dialogues or any table in, a folder of splits out, which recipes then name as `data.path`."""
 
 import json
-from collections.abc import Iterator, Mapping
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pareft.data.batches import Batch
 from pareft.data.notes import pair_notes
 from pareft.data.prepared import SplitBy
 from pareft.data.sections import FIXES, Kind, Rules
@@ -15,7 +12,7 @@ from pareft.data.workers import choose_count
 from pareft.errors import DataError
 from pareft.preparation.writing import CAREFUL, DESCRIPTION, Division, Handling, Prepared, check_replaceable, write_examples
 
-KINDS: tuple[Kind, ...] = ("discharge", "radiology")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 PACKED = 4  # times as long as its gzip is a text, about
 RELEASE_HAS_NO_SEED = (
     "the release of arXiv 2305.08285 splits dialogues without a seed, so its splits cannot be made again; these are pareft's own"
@@ -42,8 +39,8 @@ def prepare_notes(
         DataError: no such file, a column is missing, no pair, a bad row under `strict`; the discharge count is not known.
         RunError: the folder is there, or cannot be written.
     """
-    by: SplitBy = split_by or ("patient" if rules == "clean" else "report")
-    continues = kind == "radiology" and rules == "paper" and by == "report"
+    by = _choose_split(rules, split_by)
+    continues = kind == "radiology" and _continues(rules, by)
     if continues and discharge_count is None:
         raise DataError(
             "the paper's radiology splits continue the random numbers of its discharge splits: give the number of discharge pairs "
@@ -80,15 +77,16 @@ def prepare_both(
     """
     if not notes.is_dir():
         raise DataError(f"{notes} is no folder; give the one that discharge.csv and radiology.csv are in, or build one kind alone")
-    by: SplitBy = split_by or ("patient" if rules == "clean" else "report")
+    by = _choose_split(rules, split_by)
     paths = {kind: find_notes(kind, notes) for kind in KINDS}
-    origin = _describe_origin("discharge", paths["discharge"], rules, by, seed)
-    first = None if handling.overwrite else _read_finished(out / "discharge", origin)
+    first = (
+        None if handling.overwrite else find_finished("discharge", notes, out / "discharge", rules=rules, split_by=by, seed=seed)
+    )
     for kind in KINDS[1 if first else 0 :]:
         check_replaceable(out / kind, overwrite=handling.overwrite, source=paths[kind])
     if first is None:
         first = prepare_notes("discharge", notes, out / "discharge", rules=rules, split_by=by, seed=seed, handling=handling)
-    count = sum(first.description["examples"].values()) if rules == "paper" and by == "report" else None
+    count = sum(first.description["examples"].values()) if _continues(rules, by) else None
     second = prepare_notes(
         "radiology", notes, out / "radiology", rules=rules, split_by=by, seed=seed, discharge_count=count, handling=handling
     )
@@ -124,7 +122,25 @@ def prepare_table(
     origin["source"] = table.origin
     division = Division(by, seed, labels=published, drop_duplicates=drop_duplicates)
     batches = pair_table(table, columns, show_text=handling.show_text)
-    return write_examples(_check_first(batches), out, origin, division, handling, group_column="group" if columns.group else None)
+    return write_examples(batches, out, origin, division, handling, group_column="group" if columns.group else None)
+
+
+def find_finished(
+    kind: Kind, notes: Path, out: Path, *, rules: Rules = "clean", split_by: SplitBy | None = None, seed: int = 42
+) -> Prepared | None:
+    """The data set that `prepare_notes` has made of these notes before, if it is there; without its indices and flaws.
+
+    Raises:
+        DataError: there are no such notes.
+    """
+    try:
+        said = json.loads((out / DESCRIPTION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    origin = _describe_origin(kind, find_notes(kind, notes), rules, _choose_split(rules, split_by), seed)
+    if not isinstance(said, dict) or any(said.get(key) != value for key, value in origin.items()):
+        return None
+    return Prepared({key: value for key, value in said.items() if key != "indices"}, {}, {})
 
 
 def find_notes(kind: Kind, notes: Path) -> Path:
@@ -146,18 +162,10 @@ def _describe_origin(kind: Kind, path: Path, rules: Rules, by: SplitBy, seed: in
     return origin | {"split_by": by, "seed": seed, "source": describe_file(path)}
 
 
-def _read_finished(folder: Path, origin: Mapping[str, Any]) -> Prepared | None:
-    """A data set that is there, if it is of this origin; what is said of it, without its indices and flaws."""
-    try:
-        said = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(said, dict) or any(said.get(key) != value for key, value in origin.items()):
-        return None
-    return Prepared({key: value for key, value in said.items() if key != "indices"}, {}, {})
+def _choose_split(rules: Rules, split_by: SplitBy | None) -> SplitBy:
+    return split_by or ("patient" if rules == "clean" else "report")
 
 
-def _check_first(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Let what is wrong with the whole file be said before anything is written."""
-    first = next(batches, None)
-    return chain([first], batches) if first else iter(())
+def _continues(rules: Rules, by: SplitBy) -> bool:
+    """Whether the radiology splits continue the random numbers of the discharge ones."""
+    return rules == "paper" and by == "report"

@@ -27,6 +27,7 @@ from pareft.records import Record
 
 PAIRS_PER_STEP = 500
 LENGTHS_MEASURED = 20_000
+Step = tuple[str, list[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,13 @@ def describe_folder(folder: Path, *, workers: int | None = 0, progress: Progress
     if workers is None:
         workers = choose_count(sum(path.stat().st_size for path in folder.glob("*.parquet")))
     progress.start("counting words", sum(counts.values()))
-    splits, done = {}, 0
-    for name in SPLIT_NAMES:
-        parts = []
-        for part in map_in_order(describe_pairs, _read_steps(folder, name), workers=workers):
-            parts.append(part)
-            done += part.examples
-            progress.advance(done, sum(counts.values()), {})
-        splits[name] = pool(parts)
+    parts: dict[str, list[SplitStatistics]] = {name: [] for name in SPLIT_NAMES}
+    done = 0
+    for name, part in map_in_order(_describe_step, _read_steps(folder), workers=workers):
+        parts[name].append(part)
+        done += part.examples
+        progress.advance(done, sum(counts.values()), {})
+    splits = {name: pool(own) for name, own in parts.items()}
     return DatasetStatistics(tokenizer=TOKENIZER, splits=splits, all=pool(splits.values()))
 
 
@@ -96,7 +96,7 @@ def measure_folder(
     progress.start(f"counting tokens of {reader.base}", -(-total // step))
     found: dict[str, list[npt.NDArray[np.int32]]] = {"source": [], "target": []}
     done = 0
-    chosen = islice(_read_pairs(folder), 0, None, step)
+    chosen = islice((pair for _, pairs in _read_steps(folder) for pair in pairs), 0, None, step)
     while pairs := list(islice(chosen, PAIRS_PER_STEP)):
         found["source"].append(measure_lengths((reader.prefix + source for source, _ in pairs), tokenizer))
         found["target"].append(measure_lengths((target for _, target in pairs), tokenizer))
@@ -120,15 +120,16 @@ def count_examples(folder: Path) -> dict[str, int]:
         raise DataError(f"{folder} is no prepared data set; make one with pareft prepare") from error
 
 
-def _read_pairs(folder: Path) -> Iterator[tuple[str, str]]:
+def _describe_step(step: Step) -> tuple[str, SplitStatistics]:
+    name, pairs = step
+    return name, describe_pairs(pairs)
+
+
+def _read_steps(folder: Path) -> Iterator[Step]:
+    """Some pairs at a time, and the split they are in."""
     for name in SPLIT_NAMES:
-        for step in _read_steps(folder, name):
-            yield from step
-
-
-def _read_steps(folder: Path, name: str) -> Iterator[list[tuple[str, str]]]:
-    with pa.parquet.ParquetFile(folder / f"{name}.parquet") as file:
-        for number in range(file.num_row_groups):  # which hold no more text than memory does
-            group = file.read_row_group(number, columns=["source", "target"])
-            for batch in group.to_batches(max_chunksize=PAIRS_PER_STEP):
-                yield list(zip(batch["source"].to_pylist(), batch["target"].to_pylist(), strict=True))
+        with pa.parquet.ParquetFile(folder / f"{name}.parquet") as file:
+            for number in range(file.num_row_groups):  # which hold no more text than memory does
+                group = file.read_row_group(number, columns=["source", "target"])
+                for batch in group.to_batches(max_chunksize=PAIRS_PER_STEP):
+                    yield name, list(zip(batch["source"].to_pylist(), batch["target"].to_pylist(), strict=True))

@@ -5,7 +5,7 @@ how many there are, and from there into the splits.
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,13 +18,13 @@ import pyarrow.parquet
 from pareft.data.batches import DIGEST_BYTES, GROUP_DIGEST_BYTES, Batch, Flaw, digest_group
 from pareft.data.prepared import SPLIT_NAMES, SplitBy, assign_splits, digest_splits, find_first
 from pareft.errors import DataError, RunError
-from pareft.files import fill_private_file, fill_private_folder
+from pareft.files import fill_private_folder, open_new
 from pareft.progress import SILENT, Progress
 
 DESCRIPTION = "dataset.json"
 OURS = {DESCRIPTION, "statistics.json", "lengths.png", *(f"{name}.parquet" for name in SPLIT_NAMES)}
-SPOOLED = ("id", "group", "source", "target")
-SPOOL_SCHEMA = pa.schema([(name, pa.large_string()) for name in SPOOLED])
+SPOOL_SCHEMA = pa.schema([(name, pa.large_string()) for name in ("id", "group", "source", "target")])
+SPOOL_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 GROUPS_OF = {"subject_id": "patients", "group": "groups"}  # what those of a column are
 LINES_LISTED = 20
 INDICES_PER_PIECE = 100_000
@@ -127,7 +127,7 @@ def write_examples(
         spool.unlink()
         description = {**origin, **_describe(tally, kept, codes, GROUPS_OF.get(group_column or ""))}
         indices = {split: np.flatnonzero(codes == code) for code, split in enumerate(SPLIT_NAMES)}
-        with fill_private_file(folder / DESCRIPTION) as file:
+        with open_new(folder / DESCRIPTION, private=True) as file:
             file.writelines(piece.encode() for piece in _to_json(description, indices))
     return Prepared(description, indices, tally.flaws)
 
@@ -154,7 +154,7 @@ def _spool(batches: Iterable[Batch], path: Path, name: str, handling: Handling) 
     """Write the pairs to a temporary file in their order."""
     tally = Tally()
     handling.progress.start(f"reading {name}", None)
-    with fill_private_file(path) as file, _open_spool(file) as writer:
+    with open_new(path, private=True) as file, pa.ipc.new_stream(file, SPOOL_SCHEMA, options=SPOOL_OPTIONS) as writer:
         for batch in batches:
             tally.add(batch)
             if handling.strict and batch.flaws:
@@ -165,12 +165,6 @@ def _spool(batches: Iterable[Batch], path: Path, name: str, handling: Handling) 
             expected = round(tally.rows / batch.part) if batch.part else 0
             handling.progress.advance(tally.rows, max(tally.rows, expected), {})
     return tally
-
-
-@contextmanager
-def _open_spool(file: BinaryIO) -> Iterator[pa.ipc.RecordBatchStreamWriter]:
-    with pa.ipc.new_stream(file, SPOOL_SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-        yield writer
 
 
 def _divide(tally: Tally, division: Division, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -252,9 +246,9 @@ class _SplitWriter:
 
 @contextmanager
 def _open_splits(folder: Path, columns: list[tuple[str, str]]) -> Iterator[list[_SplitWriter]]:
-    train, validation, test = (folder / f"{name}.parquet" for name in SPLIT_NAMES)
-    with fill_private_file(train) as first, fill_private_file(validation) as second, fill_private_file(test) as third:
-        writers = [_SplitWriter(file, columns) for file in (first, second, third)]
+    with ExitStack() as files:
+        opened = [files.enter_context(open_new(folder / f"{name}.parquet", private=True)) for name in SPLIT_NAMES]
+        writers = [_SplitWriter(file, columns) for file in opened]
         yield writers
         for writer in writers:
             writer.close()
