@@ -1,6 +1,7 @@
-"""Pretrain pareft-mini: a BART as deep as BART-large (12 + 12 layers) and thin (d = 128), by denoising.
+"""Pretrain pareft-mini: a BART as deep as BART-large (12 + 12 layers) and thin (d = 128), by denoising; or its T5 sibling.
 
     python benchmarks/pretrain_mini.py --data ../shared/data --out build/pareft-mini           # from nothing
+    python benchmarks/pretrain_mini.py --data … --out build/mini-t5 --family t5                # a T5 (v1.0), as deep and thin
     python benchmarks/pretrain_mini.py --data … --out … --init ../shared/models/mini-bart      # from an earlier model
     python benchmarks/pretrain_mini.py --data … --out … --resume --steps 3000                  # go on, or end sooner
 
@@ -9,7 +10,7 @@ Text: synthetic radiology notes of `pareft.data.synthetic` (a seed the demo does
 each and the whole text is the target; two batches in three mask spans of 3 tokens on average, one in three a few long spans. The
 number of spans is fixed, so that no batch is padded and no attention mask is needed (a third faster on a processor). The learning
 rate is constant after its warm-up and falls linearly over the last fifth of the steps, so a run can be resumed with fewer or more
-steps.
+steps. The T5 has the same vocabulary, batches and task: the whole text is the target, and not the spans alone.
 """
 
 import argparse
@@ -26,7 +27,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    BartConfig,
+    BartForConditionalGeneration,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from pareft.data.sections import Pair, pair_sections
 from pareft.data.synthetic import generate_radiology_notes
@@ -154,6 +163,19 @@ def configure() -> BartConfig:
     )  # fmt: skip
 
 
+def configure_t5() -> T5Config:
+    return T5Config(
+        d_model=WIDTH, d_kv=WIDTH // 4, d_ff=4 * WIDTH, num_layers=12, num_decoder_layers=12, num_heads=4, vocab_size=VOCABULARY,
+        dropout_rate=0.0, feed_forward_proj="relu", pad_token_id=PAD, eos_token_id=EOS, decoder_start_token_id=PAD,
+    )  # fmt: skip
+
+
+def build(family: str) -> PreTrainedModel:
+    if family == "t5":
+        return T5ForConditionalGeneration(configure_t5())
+    return BartForConditionalGeneration(configure())
+
+
 @torch.no_grad()
 def transfer_vocabulary(
     model: BartForConditionalGeneration, old: PreTrainedTokenizerFast, new: PreTrainedTokenizerFast
@@ -207,7 +229,7 @@ def build_corpus(data: Path, out: Path, notes: int) -> Corpus:
 
 
 @torch.no_grad()
-def evaluate(model: BartForConditionalGeneration, corpus: Corpus) -> dict[str, float]:
+def evaluate(model: PreTrainedModel, corpus: Corpus) -> dict[str, float]:
     """Held-out infilling loss per text, tokens per nat of it, with masks of a fixed seed."""
     model.eval()
     losses = {}
@@ -218,7 +240,7 @@ def evaluate(model: BartForConditionalGeneration, corpus: Corpus) -> dict[str, f
     return losses
 
 
-def train(model: BartForConditionalGeneration, corpus: Corpus, args: argparse.Namespace, *, first: int) -> None:
+def train(model: PreTrainedModel, corpus: Corpus, args: argparse.Namespace, *, first: int) -> None:
     """Steps `first` to `args.steps`; a resumed optimiser starts afresh, with a warm-up of its own."""
     rng = np.random.default_rng(first)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
@@ -242,21 +264,21 @@ def train(model: BartForConditionalGeneration, corpus: Corpus, args: argparse.Na
             save(model, args.out, step + 1)
 
 
-def save(model: BartForConditionalGeneration, out: Path, step: int) -> None:
+def save(model: PreTrainedModel, out: Path, step: int) -> None:
     model.save_pretrained(out / "last")
     (out / "progress.json").write_text(json.dumps({"step": step}))
 
 
-def start(args: argparse.Namespace) -> tuple[BartForConditionalGeneration, int]:
+def start(args: argparse.Namespace) -> tuple[PreTrainedModel, int]:
     """The model to go on with and the steps it has had."""
     if args.resume:
-        model = BartForConditionalGeneration.from_pretrained(args.out / "last", dtype=torch.float32)
+        model = AutoModelForSeq2SeqLM.from_pretrained(args.out / "last", dtype=torch.float32)
         return model, json.loads((args.out / "progress.json").read_text())["step"]
     if args.init:
         model = BartForConditionalGeneration.from_pretrained(args.init, dtype=torch.float32)
         old, new = (PreTrainedTokenizerFast.from_pretrained(folder) for folder in (args.init, args.out))
         return transfer_vocabulary(model, old, new), 0
-    return BartForConditionalGeneration(configure()), 0
+    return build(args.family), 0
 
 
 def main() -> None:
@@ -264,6 +286,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with medquad/ and mts-dialog/")
     parser.add_argument("--out", type=Path, required=True, help="where the model and its checkpoints go")
     parser.add_argument("--init", type=Path, help="begin with this model; its embeddings are carried to the new vocabulary")
+    parser.add_argument("--family", choices=("bart", "t5"), default="bart")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--notes", type=int, default=20_000)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
