@@ -259,7 +259,9 @@ def test_finished_runs_are_compared_wherever_they_are(compared, bases, tmp_path,
     for row in again.rows:
         same = result.row(row.arm)
         assert (row.scores, row.intervals, row.differences) == (same.scores, same.intervals, same.differences)
-        assert row.speed_percent is None
+        assert row.speed_percent == same.speed_percent, "the measurement of these very arms lies beside them"
+    shutil.copytree(out / "full", tmp_path / "elsewhere")
+    assert compare_runs([tmp_path / "elsewhere", out / "lora+l-prun"]).efficiency is None
     pareft.run(recipe, {"evaluate.num_beams": 1}, arm="full", out=tmp_path / "full")
     code, printed, _ = call(monkeypatch, capsys, "compare", out / "full", out / "lora+l-prun", "--out", tmp_path / "table")
     assert (code, "lora+l-prun" in printed) == (0, True)

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "pareft"
+RUNS = ("pipeline", "run_folder", "reporting", "artefact", "scoring", "measurement", "comparison", "arms")
 FLOORS = (
     ("errors",),
     ("runtime", "recipe", "recipe_file", "records", "files", "sentences", "progress", "extras"),
     ("models",),
     ("data", "pruning", "tuning", "evaluation"),
-    ("pipeline", "run_folder", "artefact", "scoring", "exporting", "inference", "preparation", "measurement", "comparison", "arms"),
+    (*RUNS, "exporting", "inference", "preparation", "reproduction"),
     ("report",),
     ("live", "console", "verbs", "prepare_verbs", "demo"),
     ("cli",),

@@ -1,7 +1,6 @@
 """The arms of a recipe: run, measured side by side, read back, and checked to be comparable."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,25 @@ from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores, average, join
 from pareft.evaluation.predictions import list_examples, read_rows
 from pareft.files import write_atomic
-from pareft.measurement import digest_arms, measure
+from pareft.measurement import fits, measure
 from pareft.models.loading import load
 from pareft.pipeline import describe_protocol, explain_failures, prepare, run
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, check_changes, select_arm
 from pareft.recipe_file import read_recipe, take_recipe, write_yaml
 from pareft.records import EfficiencyRecord, Protocol, Record, RunRecord
-from pareft.run_folder import PREDICTIONS, RECIPE, RECORD, SCORES, check_folder, choose_home, is_scored_by, read_record
+from pareft.run_folder import (
+    EFFICIENCY,
+    PREDICTIONS,
+    RECIPE,
+    RECORD,
+    SCORES,
+    check_folder,
+    choose_home,
+    is_scored_by,
+    read_measurement,
+    read_record,
+)
 from pareft.runtime import choose_device, find_processes
 from pareft.scoring import evaluate_split, round_scores, score_again
 
@@ -88,7 +98,8 @@ def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress) -
 
 
 def compare_runs(folders: Sequence[str | Path], *, title: str | None = None) -> Comparison:
-    """Finished runs on the same examples as one table, wherever they are; the first is 100 %. Steps are not measured.
+    """Finished runs on the same examples as one table, wherever they are; the first is 100 %. Steps are not measured; a measurement
+    of these very arms that lies beside them is read.
 
     Raises:
         RunError: fewer than two, one that is no finished run, or runs whose bases, protocols or examples differ.
@@ -107,7 +118,10 @@ def compare_runs(folders: Sequence[str | Path], *, title: str | None = None) -> 
     check_comparable(recipes, protocols)
     metrics = next(iter(protocols.values())).metrics
     scored = read_scores({name: place / PREDICTIONS for name, place in places.items()}, metrics)
-    return tabulate(records, None, scored=scored, title=title or " and ".join(places))
+    homes = {place.resolve().parent for place in places.values()}
+    stored = read_measurement(homes.pop()) if len(homes) == 1 else None
+    efficiency = stored if stored and fits(stored, recipes) else None
+    return tabulate(records, efficiency, scored=scored, title=title or " and ".join(places))
 
 
 def check_comparable(arms: dict[str, Recipe], protocols: dict[str, Protocol]) -> None:
@@ -170,14 +184,10 @@ def _rebuild(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Score
 def _measure_once(arms: dict[str, Recipe], recipe: Recipe, out: Path, progress: Progress) -> EfficiencyRecord:
     """Measure, or read the measurement of these very arms."""
     assert recipe.measure
-    stored = out / "efficiency.json"
-    if stored.is_file():
-        with suppress(RunError):  # a damaged one, or another version's, is taken again
-            record = EfficiencyRecord.from_json(stored.read_text(encoding="utf-8"))
-            if record.arms_digest == digest_arms(arms):
-                return record
+    if (stored := read_measurement(out)) and fits(stored, arms, recipe.measure):
+        return stored
     record = measure(arms, recipe.measure, progress=progress)
-    write_atomic(stored, record.to_json())
+    write_atomic(out / EFFICIENCY, record.to_json())
     return record
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pareft.evaluation.efficiency import relative_speed
 from pareft.evaluation.metrics.scores import Scores
-from pareft.evaluation.uncertainty import differences, intervals
+from pareft.evaluation.uncertainty import differences, intervals, shares
 from pareft.records import EfficiencyRecord, Record, RunRecord, ScoreRecord
 
 HEADLINES: dict[str, tuple[str, ...]] = {  # of each metric, the scores that a table shows
@@ -20,11 +20,14 @@ HEADLINES: dict[str, tuple[str, ...]] = {  # of each metric, the scores that a t
     "surface": ("words", "repeated_trigrams", "copied"),
 }
 NO_QUALITY = {"surface"}  # more of it is not better
+QUALITY = "quality"  # the mean of the table's scores, among what is kept of single ones
+Means = Mapping[str, Sequence[str]]
 
 
 class Row(Record):
     """One line of the table. Percentages are of the first arm; `None` where it was not measured or does not apply. `intervals` are
-    those of the scores, `differences` those of the scores less the first arm's on the same examples.
+    those of the scores, `differences` those of the scores less the first arm's on the same examples; `kept` is what is kept of the
+    first arm's scores, and `quality_kept` the mean of that over the table's.
     """
 
     arm: str
@@ -36,10 +39,15 @@ class Row(Record):
     layers_kept: dict[str, int]
     layers_dropped_ratio: float
     scores: dict[str, float]
-    kept_percent: dict[str, float]
-    quality_kept_percent: float | None
+    kept: dict[str, ScoreRecord]
+    quality_kept: ScoreRecord | None
     intervals: dict[str, ScoreRecord] = Field(default_factory=dict)
     differences: dict[str, ScoreRecord] = Field(default_factory=dict)
+
+    @property
+    def quality_kept_percent(self) -> float | None:
+        """What is kept of the table's scores, without its interval."""
+        return self.quality_kept.value if self.quality_kept else None
 
     def resembles(self, name: str) -> bool:
         """Whether the paired bootstrap does not tell a score from the first arm's; of too few examples it says nothing."""
@@ -83,34 +91,40 @@ def tabulate(
     }
     judged = [names for metric, names in shown.items() if metric not in NO_QUALITY]
     quality: list[str] = next(filter(None, ([*shown.get("rouge", ())], *judged)), [])
-    rows = [_make_row(name, record, scores, efficiency, reference, quality) for name, record in records.items()]
+    headlines = [name for names in shown.values() for name in names]
+    means = {name: [name] for names in judged for name in names} | {QUALITY: quality}
+    rows = [_make_row(name, record, scores, efficiency, reference, means) for name, record in records.items()]
     if untouched:
-        kept = _kept(untouched, scores, quality)
+        kept = _keep(untouched, scores, means)
         base = records[reference].parameters
         row = Row(
             arm="untouched", speed_percent=None, memory_percent=None, trainable=None, trainable_percent=None,
             total=base.base, layers_kept=base.layers_kept, layers_dropped_ratio=0.0, scores=untouched,
-            kept_percent=kept, quality_kept_percent=_mean(kept),
+            quality_kept=kept.pop(QUALITY, None), kept=kept,
         )  # fmt: skip
         rows.insert(0, row)
     if scored:
-        rows = [_with_intervals(row, scored[row.arm], None if row.arm == reference else scored[reference]) for row in rows]
+        rows = [_with_intervals(row, scored[row.arm], None if row.arm == reference else scored[reference], means) for row in rows]
     first = records[reference]
     return Comparison(
         title=title,
         base=first.base,
         examples=first.protocol.examples,
         quality=quality,
-        headlines=[name for names in shown.values() for name in names],
+        headlines=headlines,
         rows=rows,
         efficiency=efficiency,
     )
 
 
-def _with_intervals(row: Row, scores: Scores, first: Scores | None) -> Row:
+def _with_intervals(row: Row, scores: Scores, first: Scores | None, means: Means) -> Row:
     own = {name: found.rounded() for name, found in intervals(scores).items()}
-    apart = {name: found.rounded() for name, found in differences(scores, first).items()} if first else {}
-    return row.model_copy(update={"intervals": own, "differences": apart})
+    if first is None:
+        return row.model_copy(update={"intervals": own})
+    apart = {name: found.rounded() for name, found in differences(scores, first).items()}
+    kept = {name: found.rounded() for name, found in shares(scores, first, means).items()}
+    more = {"quality_kept": kept.pop(QUALITY, None), "kept": kept}
+    return row.model_copy(update={"intervals": own, "differences": apart} | more)
 
 
 def _make_row(
@@ -119,13 +133,13 @@ def _make_row(
     reference_scores: dict[str, float],
     efficiency: EfficiencyRecord | None,
     reference: str,
-    quality: Sequence[str],
+    means: Means,
 ) -> Row:
     speed = memory = None
     if efficiency:
         arm, first = efficiency.arms[name], efficiency.arms[reference]
         speed, memory = relative_speed(first.step_seconds, arm.step_seconds), 100 * (arm.peak_bytes / first.peak_bytes)
-    kept, counts = _kept(record.scores, reference_scores, quality), record.parameters
+    kept, counts = _keep(record.scores, reference_scores, means), record.parameters
     return Row(
         arm=name,
         speed_percent=speed,
@@ -136,15 +150,16 @@ def _make_row(
         layers_kept=counts.layers_kept,
         layers_dropped_ratio=counts.layers_dropped_ratio,
         scores=record.scores,
-        kept_percent=kept,
-        quality_kept_percent=_mean(kept),
+        quality_kept=kept.pop(QUALITY, None),
+        kept=kept,
     )
 
 
-def _kept(scores: dict[str, float], reference: dict[str, float], names: Sequence[str]) -> dict[str, float]:
-    """Per score; one of which the first arm has nothing, or less, says nothing."""
-    return {name: 100 * scores[name] / reference[name] for name in names if reference.get(name, 0) > 0 and name in scores}
-
-
-def _mean(values: dict[str, float]) -> float | None:
-    return sum(values.values()) / len(values) if values else None
+def _keep(scores: dict[str, float], reference: dict[str, float], means: Means) -> dict[str, ScoreRecord]:
+    """As `shares`, of the scores of all examples alone, and so without intervals."""
+    kept = {}
+    for key, names in means.items():
+        if known := [name for name in names if name in scores and reference.get(name, 0) > 0]:
+            value = sum(100 * scores[name] / reference[name] for name in known) / len(known)
+            kept[key] = ScoreRecord(value=round(value, 4), low=None, high=None)
+    return kept

@@ -78,10 +78,15 @@ class Worker:
             self.receive()
 
 
-def digest_arms(arms: Mapping[str, Recipe]) -> str:
-    """Identify what is measured: equal for the same arms with the same settings, however they are evaluated."""
-    measured = "\0".join(f"{name}={arm.model_dump_json(exclude={'evaluate'})}" for name, arm in arms.items())
-    return hashlib.sha256(measured.encode()).hexdigest()[:16]
+def digest_arm(arm: Recipe) -> str:
+    """Identify what is measured: equal for the same arm, however it is evaluated and however often its step is taken."""
+    return hashlib.sha256(arm.model_dump_json(exclude={"arms", "evaluate", "measure"}).encode()).hexdigest()[:16]
+
+
+def fits(record: EfficiencyRecord, arms: Mapping[str, Recipe], settings: MeasureSettings | None = None) -> bool:
+    """Whether a measurement is of these very arms, and with `settings`, was taken so."""
+    taken = settings is None or (record.steps, record.warmup_steps) == (settings.steps, settings.warmup_steps)
+    return taken and all(name in record.arms and record.arms[name].digest == digest_arm(arm) for name, arm in arms.items())
 
 
 def measure(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: Progress = SILENT) -> EfficiencyRecord:
@@ -109,19 +114,21 @@ def measure(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: 
     memory = CUDA_MEMORY if torch.cuda.is_available() else CPU_MEMORY
     return EfficiencyRecord(
         method=METHOD.format(warmup=settings.warmup_steps, steps=settings.steps, memory=memory),
-        arms_digest=digest_arms(arms),
+        steps=settings.steps,
+        warmup_steps=settings.warmup_steps,
         batch_size=next(iter(arms.values())).train.batch_size,
         versions=list_versions(),
         hardware=describe_hardware(),
         arms={
             arm: ArmEfficiency(
+                digest=digest_arm(recipe),
                 step_seconds=[round(value, 5) for value in seconds[arm]],
                 median_step_seconds=round(median(seconds[arm]), 5),
                 peak_bytes=peaks[arm],
                 trainable=held[arm]["trainable"],
                 total=held[arm]["total"],
             )
-            for arm in arms
+            for arm, recipe in arms.items()
         },
     )
 

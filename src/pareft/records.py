@@ -128,8 +128,11 @@ def _round(value: float | None) -> float | None:
 
 
 class ArmEfficiency(Record):
-    """One arm's training step: the median and the single times, and the peak memory of its own process."""
+    """One arm's training step: the median and the single times, and the peak memory of its own process; `digest` says of which arm
+    exactly.
+    """
 
+    digest: str
     step_seconds: list[float]
     median_step_seconds: float
     peak_bytes: int
@@ -138,10 +141,11 @@ class ArmEfficiency(Record):
 
 
 class EfficiencyRecord(Record):
-    """The speed and memory of all arms, measured side by side; `method` says how, `arms_digest` of which arms exactly."""
+    """The speed and memory of all arms, measured side by side; `method` says how."""
 
     method: str
-    arms_digest: str
+    steps: int
+    warmup_steps: int
     batch_size: int
     versions: dict[str, str]
     hardware: dict[str, Any]

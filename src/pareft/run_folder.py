@@ -1,5 +1,6 @@
 """The folder of a run: whose it is, and the adapter or weights in it."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from peft import PeftModel
@@ -11,10 +12,11 @@ from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.saving import save_checkpoint
 from pareft.recipe import Recipe, list_lines
 from pareft.recipe_file import read_recipe
-from pareft.records import RunRecord, TrainingRecord
+from pareft.records import EfficiencyRecord, RunRecord, TrainingRecord
 from pareft.tuning.storage import describe_adapter, save_adapter
 
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
+EFFICIENCY = "efficiency.json"  # beside the runs that were measured together
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
 CHECKPOINTS, TRAINED = "checkpoints", "trained.json"
 BESIDE_THE_RUN = ("measure", "evaluate.untouched")  # keys that change what `compare` does around a run, and not the run
@@ -62,6 +64,14 @@ def read_record(folder: Path) -> RunRecord | None:
     """The record of a run; `None` if it is not finished."""
     path = folder / RECORD
     return RunRecord.from_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def read_measurement(home: Path) -> EfficiencyRecord | None:
+    """The measurement in the folder that runs are in; a damaged one, or another version's, is none."""
+    path = home / EFFICIENCY
+    with suppress(RunError):
+        return EfficiencyRecord.from_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return None
 
 
 def read_trained(folder: Path) -> TrainingRecord | None:

@@ -1,7 +1,7 @@
 """How sure a score is: bootstrap intervals of corpus scores, and of the difference of two runs on the same examples."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,7 @@ def differences(one: Scores, other: Scores, *, resamples: int = RESAMPLES, seed:
     Raises:
         DataError: they are not of equally many examples.
     """
-    if len(one.examples) != len(other.examples):
-        raise DataError(
-            f"{len(one.examples)} and {len(other.examples)} examples cannot be paired; score both runs on the same ones"
-        )
+    _check_pair(one, other)
     draws, there = _draw(len(one.examples), resamples, seed), other.corpus
     return {
         name: _interval(
@@ -45,6 +42,35 @@ def differences(one: Scores, other: Scores, *, resamples: int = RESAMPLES, seed:
         for name, value in one.corpus.items()
         if name in there
     }
+
+
+def shares(one: Scores, first: Scores, means: Mapping[str, Sequence[str]]) -> dict[str, ScoreRecord]:
+    """What `one` keeps of `first`, in percent: for every key of `means`, the mean of 100 * one / first over the scores it names,
+    with the interval of the paired bootstrap. Scores of which `first` has nothing, or less, say nothing.
+
+    Raises:
+        DataError: they are not of equally many examples.
+    """
+    _check_pair(one, first)
+    draws, here, there = _draw(len(one.examples), RESAMPLES, SEED), one.corpus, first.corpus
+    found = {}
+    for key, names in means.items():
+        if known := [name for name in names if name in here and there.get(name, 0) > 0]:
+            pairs = [[(one.totals[name].score(drawn), first.totals[name].score(drawn)) for name in known] for drawn in draws]
+            found[key] = _interval(_mean_share([(here[name], there[name]) for name in known]), [*map(_mean_share, pairs)])
+    return found
+
+
+def _mean_share(pairs: Sequence[tuple[float, float]]) -> float:
+    """NaN where a corpus that was drawn has nothing to keep."""
+    return sum(100 * one / first if first > 0 else math.nan for one, first in pairs) / len(pairs)
+
+
+def _check_pair(one: Scores, other: Scores) -> None:
+    if len(one.examples) != len(other.examples):
+        raise DataError(
+            f"{len(one.examples)} and {len(other.examples)} examples cannot be paired; score both runs on the same ones"
+        )
 
 
 def _draw(examples: int, resamples: int, seed: int) -> list[Counts]:

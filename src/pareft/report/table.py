@@ -35,7 +35,7 @@ def format_row(row: Row, quality: Sequence[str]) -> list[str]:
         _number(100 * row.layers_dropped_ratio, 0),
         _number(row.memory_percent, 0),
         *(_number(row.scores.get(name), 2) for name in quality),
-        _number(row.quality_kept_percent, 1) + (" ≈" if row.kept_percent and all(map(row.resembles, quality)) else ""),
+        _number(row.quality_kept_percent, 1) + (" ≈" if row.kept and all(map(row.resembles, quality)) else ""),
     ]
 
 
