@@ -1,12 +1,14 @@
 """Preparing a data set: the same bytes however it is read, whole or not at all, and no text but in the splits."""
 
 import errno
+import gzip
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+from typing import get_args
 
 import datasets
 import polars as pl
@@ -17,13 +19,13 @@ from pareft.data.notes import parse_record
 from pareft.data.prepared import SPLIT_NAMES, digest_frames, split_keys
 from pareft.data.sections import Pair, pair_sections
 from pareft.data.sources import read_splits
-from pareft.data.synthetic import generate_discharge_notes, generate_radiology_notes
+from pareft.data.synthetic import Forum, generate_consultations, generate_discharge_notes, generate_radiology_notes
 from pareft.data.tables import Columns, open_table, pair_table
 from pareft.data.workers import map_in_order
 from pareft.errors import DataError, RunError
 from pareft.files import hash_file
 from pareft.preparation import prepare_both, prepare_notes, prepare_table, writing
-from pareft.preparation.synthetic import write_notes, write_synthetic
+from pareft.preparation.synthetic import GENERATORS, write_notes, write_synthetic
 from pareft.preparation.writing import Handling
 from pareft.recipe import DataSettings
 
@@ -431,3 +433,34 @@ def test_synthetic_files_are_what_the_builders_read(kind, tmp_path):
     with pytest.raises(RunError, match="exists"):
         write_synthetic(kind, 40, tmp_path / "csv")
     assert parse_record(b'1-RR-1,1,"a ""b"""\r', 3) == ["1-RR-1", "1", 'a "b"']
+
+
+@pytest.mark.parametrize("forum", get_args(Forum))
+def test_synthetic_consultations_are_what_the_dialogue_builder_reads(forum, tmp_path):
+    plain, packed = (write_synthetic(forum, 60, tmp_path / name, seed=3, packed=name == "gz") for name in ("json", "gz"))
+    assert [plain.name, packed.name] == [f"{forum}.json", f"{forum}.json.gz"]
+    assert plain.read_bytes() == gzip.decompress(packed.read_bytes())
+    rows = json.loads(plain.read_text())
+    assert rows == list(generate_consultations(60, seed=3, forum=forum))
+    digests = set()
+    for path in (plain, packed):
+        out = tmp_path / f"of-{path.name}"
+        said = prepare_table(str(path), out, Columns("input", "output"), builder="dialogue").description
+        digests.add(said["digest"])
+        assert (said["rows"], said["dropped"]) == (60, {})
+        kept = {row for frame in read(out).values() for row in frame.select("source", "target").rows()}
+        assert kept == {(row["input"], row["output"]) for row in rows}
+    assert len(digests) == 1
+    with pytest.raises(RunError, match="exists"):
+        write_synthetic(forum, 60, tmp_path / "json")
+
+
+def test_a_synthetic_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    def interrupt(count, seed):
+        yield from generate_consultations(2, seed=seed, forum="icliniq")
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(GENERATORS, "icliniq", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_synthetic("icliniq", 60, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())

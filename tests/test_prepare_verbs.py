@@ -87,6 +87,19 @@ def test_a_dialogue_and_a_table(tmp_path, monkeypatch, capsys):
     assert len(digests) == 1
 
 
+def test_synthetic_consultations_are_prepared_like_real_ones(tmp_path, monkeypatch, capsys):
+    arguments = ["--kind", "healthcaremagic", "--notes", 30, "--out", tmp_path]
+    code, out, _ = call(monkeypatch, capsys, "prepare", "synthetic", *arguments)
+    assert code == 0
+    assert "\n30 consultations written to " in out
+    file = tmp_path / "healthcaremagic.json"
+    code, out, _ = call(monkeypatch, capsys, "prepare", "dialogue", file, "--out", tmp_path / "hcm", "--statistics")
+    assert code == 0
+    assert "dialogue: 30 rows read" in out
+    code, _, err = call(monkeypatch, capsys, "prepare", "synthetic", *arguments)
+    assert (code, "exists; give another folder with --out, or --overwrite" in err) == (2, True)
+
+
 def test_statistics_are_those_of_the_splits(notes, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     assert call(monkeypatch, capsys, "prepare", "mimic-radiology", "--notes", notes, "--out", out)[0] == 0

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pyarrow.parquet
 from rich import box
@@ -15,7 +16,7 @@ from pareft.data.sections import Kind
 from pareft.files import write_atomic
 from pareft.live import LiveProgress
 from pareft.preparation.statistics import DatasetStatistics, Lengths, Reader, count_examples, describe_folder, measure_folder
-from pareft.preparation.synthetic import write_synthetic
+from pareft.preparation.synthetic import SyntheticKind, write_synthetic
 from pareft.preparation.writing import Handling, Prepared
 
 
@@ -28,12 +29,13 @@ def build_and_show(build: Callable[[Handling], Mapping[Path, Prepared]], handlin
         show_prepared(prepared, folder, console, show_text=handling.show_text)
 
 
-def synthesise_and_show(kind: Kind, notes: int, out: Path, *, seed: int, packed: bool, overwrite: bool) -> None:
+def synthesise_and_show(kind: SyntheticKind, count: int, out: Path, *, seed: int, packed: bool, overwrite: bool) -> None:
     """`pareft prepare synthetic`."""
     console = Console()
     with LiveProgress(console) as progress:
-        path = write_synthetic(kind, notes, out, seed=seed, packed=packed, overwrite=overwrite, progress=progress)
-    console.print(f"{notes:,} notes written to {path}", soft_wrap=True)
+        path = write_synthetic(kind, count, out, seed=seed, packed=packed, overwrite=overwrite, progress=progress)
+    what = "notes" if kind in get_args(Kind) else "consultations"
+    console.print(f"{count:,} {what} written to {path}", soft_wrap=True)
 
 
 def describe_and_show(out: Path, reader: Reader, *, workers: int | None = None) -> None:

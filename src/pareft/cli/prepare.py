@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pareft.data.sections import Kind, Rules
+from pareft.data.sections import Rules
 
 if TYPE_CHECKING:
     from pareft.preparation.writing import Handling
@@ -199,14 +199,17 @@ _add_table_builder(
 
 @prepare.command("synthetic")
 def synthetic(
-    kind: Annotated[Kind, typer.Option(help="Of which notes.", show_default=False)],
-    notes: Annotated[int, typer.Option(min=1, help="How many.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The folder for discharge.csv or radiology.csv.", show_default=False)],
-    seed: Annotated[int, typer.Option(help="The seed of the notes.")] = 42,
-    packed: Annotated[bool, typer.Option("--gzip", help="Write .csv.gz, as PhysioNet does.")] = False,
+    kind: Annotated[
+        Literal["discharge", "radiology", "healthcaremagic", "icliniq"],
+        typer.Option(help="Of which notes, or consultations.", show_default=False),
+    ],
+    notes: Annotated[int, typer.Option(min=1, help="How many notes or consultations.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The folder for KIND.csv, or KIND.json of consultations.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="The seed of the texts.")] = 42,
+    packed: Annotated[bool, typer.Option("--gzip", help="Write .csv.gz, as PhysioNet does, or .json.gz.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Notes in MIMIC-IV-Note's shape that no patient stands behind, to try the builders and the pipeline with."""
+    """Notes in MIMIC-IV-Note's shape, or consultations in ChatDoctor's, that no patient stands behind, to try things with."""
     from pareft.prepare_verbs import synthesise_and_show
 
     synthesise_and_show(kind, notes, out, seed=seed, packed=packed, overwrite=overwrite)
