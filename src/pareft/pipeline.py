@@ -18,12 +18,12 @@ from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pareft.artefact import load_writer
+from pareft.artefact import load_writer, save_artefact
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
 from pareft.errors import ModelError, RunError
-from pareft.evaluation.metrics import METRIC_OF, check_references, describe_scorers
+from pareft.evaluation.metrics import check_references, describe_scorers
 from pareft.files import explain_full_disk, explain_os_error, write_atomic
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.families import find_family
@@ -35,7 +35,7 @@ from pareft.models.surgery import check_plan
 from pareft.models.weights import list_tensors
 from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
-from pareft.recipe import PruneSettings, Recipe
+from pareft.recipe import METRIC_OF, PruneSettings, Recipe
 from pareft.recipe_file import take_recipe, write_yaml
 from pareft.records import Parameters, Protocol, RunRecord, TrainingRecord
 from pareft.run_folder import (
@@ -51,7 +51,6 @@ from pareft.run_folder import (
     is_scored_by,
     read_record,
     read_trained,
-    save_artefact,
 )
 from pareft.runtime import (
     Precision,

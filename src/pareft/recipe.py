@@ -109,6 +109,14 @@ class TrainSettings(Settings):
 
 
 MetricName = Literal["rouge", "bleu", "bleu_precisions", "bertscore", "summac", "surface", "classification", "regression"]
+METRIC_OF: dict[str, str] = {  # the metric that computes what a checkpoint can be chosen by
+    **dict.fromkeys(("rouge1", "rouge2", "rougeL", "rougeLsum"), "rouge"),
+    "bleu": "bleu",
+    "bertscore_f1": "bertscore",
+    "summac_zs": "summac",
+    **dict.fromkeys(("accuracy", "macro_f1", "matthews"), "classification"),
+    **dict.fromkeys(("pearson", "spearman"), "regression"),
+}
 
 
 class BertScoreSettings(Settings):

@@ -3,17 +3,11 @@
 from contextlib import suppress
 from pathlib import Path
 
-from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 from pareft.errors import RunError
-from pareft.evaluation.metrics import METRIC_OF
 from pareft.models.plan import PLAN_FILE, PruningPlan
-from pareft.models.saving import save_checkpoint
-from pareft.recipe import Recipe, list_lines
+from pareft.recipe import METRIC_OF, Recipe, list_lines
 from pareft.recipe_file import read_recipe
 from pareft.records import EfficiencyRecord, RunRecord, TrainingRecord
-from pareft.tuning.storage import describe_adapter, save_adapter
 
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
 EFFICIENCY = "efficiency.json"  # beside the runs that were measured together
@@ -101,13 +95,3 @@ def read_precision(folder: Path) -> str | None:
     """What a run was trained in: bf16, fp16 or fp32."""
     done = read_record(folder) or read_trained(folder)
     return done.precision if done else None
-
-
-def save_artefact(model: PreTrainedModel | PeftModel, plan: PruningPlan, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """The adapter, or the weights with the tokenizer; whole, or not there."""
-    if isinstance(model, PeftModel):
-        extra = "How it was trained is in `recipe.yaml`, how well it does in `record.json`, both in the folder above.\n"
-        card = describe_adapter(plan, model.peft_config["default"], extra=extra)
-        save_adapter(model, plan, folder / ADAPTER, card=card)
-    else:
-        save_checkpoint(model, folder / WEIGHTS, tokenizer=tokenizer, trained=True)

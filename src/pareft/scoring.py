@@ -11,11 +11,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.data.prepared import digest_frames
 from pareft.errors import RunError
-from pareft.evaluation.metrics import METRIC_OF, compute
+from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores
 from pareft.evaluation.predictions import Predictions, list_examples, make_key, predict, read_rows, write_rows
 from pareft.progress import SILENT, Progress
-from pareft.recipe import EvaluateSettings, Recipe
+from pareft.recipe import METRIC_OF, EvaluateSettings, Recipe
 from pareft.records import Protocol
 from pareft.runtime import find_processes
 

@@ -49,16 +49,6 @@ METRICS: dict[str, Metric] = {
 }
 
 
-METRIC_OF: dict[str, str] = {  # by what a checkpoint can be chosen, and the metric that computes it
-    **dict.fromkeys(("rouge1", "rouge2", "rougeL", "rougeLsum"), "rouge"),
-    "bleu": "bleu",
-    "bertscore_f1": "bertscore",
-    "summac_zs": "summac",
-    **dict.fromkeys(("accuracy", "macro_f1", "matthews"), "classification"),
-    **dict.fromkeys(("pearson", "spearman"), "regression"),
-}
-
-
 def describe_scorers(names: Collection[str], settings: EvaluateSettings) -> dict[str, dict[str, Any]]:
     """What the scores of these metrics depend on besides the texts: the models they score with, and how.
 
