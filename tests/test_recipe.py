@@ -32,6 +32,12 @@ def test_defaults_are_the_papers():
         (MINIMAL | {"adapt": {"target": "fnn"}}, r"adapt\.target.*'ffn'.*got 'fnn'"),
         (MINIMAL | {"train": {"epochs": "many"}}, r"train\.epochs: .*got 'many'"),
         (MINIMAL | {"train": 3}, r"train must be a mapping"),
+        (
+            MINIMAL | {"train": {"report_to": ["tensorbord"]}},
+            r"train\.report_to: no tracker 'tensorbord'\. Did you mean tensorboard\?",
+        ),
+        (MINIMAL | {"train": {"report_to": "all"}}, r"no tracker 'all'\. Known here: tensorboard, trackio, wandb, mlflow"),
+        (MINIMAL | {"train": {"report_to": None}}, r"train\.report_to: .*list"),
         (MINIMAL | {"prune": {"layers": "every-other"}}, r"prune\.layers.*alternating"),
         ({"base": "x"}, r"recipe: data: Field required"),
         (MINIMAL | {"arms": {"a": {"train.epoch": 3}}}, r"arm 'a': .*train\.epoch\. Did you mean train\.epochs"),

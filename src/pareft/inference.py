@@ -74,6 +74,7 @@ def evaluate(
         **(changes or {}),
         **({"evaluate.metrics": list(metrics)} if metrics else {}),
         "prune": {"plan": str(folder / PLAN_FILE)},
+        "train.report_to": [],
     }
     recipe = change_recipe(recipe.model_dump(), asked)
     prepared = prepare(recipe)

@@ -80,7 +80,8 @@ class Worker:
 
 def digest_arm(arm: Recipe) -> str:
     """Identify what is measured: equal for the same arm, however it is evaluated and however often its step is taken."""
-    return hashlib.sha256(arm.model_dump_json(exclude={"arms", "evaluate", "measure"}).encode()).hexdigest()[:16]
+    beside: dict[str, Any] = {"arms": True, "evaluate": True, "measure": True, "train": {"report_to"}}
+    return hashlib.sha256(arm.model_dump_json(exclude=beside).encode()).hexdigest()[:16]
 
 
 def fits(record: EfficiencyRecord, arms: Mapping[str, Recipe], settings: MeasureSettings | None = None) -> bool:

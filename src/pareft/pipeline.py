@@ -65,7 +65,8 @@ from pareft.scoring import evaluate_split, round_scores, score_again, score_vali
 from pareft.sentences import SENTENCE_SPLITTING
 from pareft.tuning.adapters import attach, merge
 from pareft.tuning.targets import find_targets
-from pareft.tuning.training import Task, make_arguments, train
+from pareft.tuning.trackers import Tracked, check_trackers, track
+from pareft.tuning.training import Task, count_steps, make_arguments, train
 
 DISK_FULL = ("No space left", "os error 28", "inline_container", "PytorchStreamWriter")  # as safetensors and torch.save say it
 
@@ -154,6 +155,7 @@ def prepare(recipe: Recipe) -> Prepared:
     decided = _decide(base, recipe.prune)
     if recipe.adapt:
         find_targets(build_on_meta(base.config, decided), recipe.adapt)
+    check_trackers(recipe.train.report_to)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
     lengths = {
         "data.max_source_tokens": recipe.data.max_source_tokens,
@@ -292,14 +294,21 @@ def _train(
             trained, prepared.tokenizer, prepared.splits["validation"], folder / VALIDATION / f"step-{step:06}.jsonl", recipe
         ),
     )
-    trained = train(
-        model,
-        task,
-        arguments,
-        patience=recipe.train.patience,
-        share=recipe.train.evaluate_share,
-        on_progress=progress.advance,
-    )
+    tracked = Tracked(folder, steps_before=count_steps(folder / CHECKPOINTS))
+    with track(recipe.train.report_to if processes.first else [], tracked) as send:
+
+        def tell(done: int, total: int, values: dict[str, float]) -> None:
+            progress.advance(done, total, values)
+            send(values, done)
+
+        trained = train(
+            model,
+            task,
+            arguments,
+            patience=recipe.train.patience,
+            share=recipe.train.evaluate_share,
+            on_progress=tell,
+        )
     more = {"total": counted.total, "trainable": counted.trainable, "precision": prepared.precision}
     stored = trained.model_copy(update=more)
     if processes.first:

@@ -15,6 +15,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
@@ -87,9 +88,12 @@ RougeName = Literal["rouge1", "rouge2", "rougeL", "rougeLsum"]
 BestMetric = RougeName | Literal["bleu", "bertscore_f1", "summac_zs", "accuracy", "macro_f1", "matthews", "pearson", "spearman"]
 
 
+TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
+
+
 class TrainSettings(Settings):
     """AdamW, linear warm-up and decay; every `evaluate_every` epochs a greedy evaluation, short and within `evaluate_share` of the
-    time; best checkpoint by `best_metric`, early stopping.
+    time; best checkpoint by `best_metric`, early stopping. `report_to`: trackers that get the numbers of the log.
     """
 
     epochs: PositiveFloat = 10
@@ -106,6 +110,17 @@ class TrainSettings(Settings):
     evaluate_share: Annotated[float, Field(gt=0, le=1)] | None = 0.5
     best_metric: BestMetric = "rouge1"
     patience: PositiveInt = 20
+    report_to: list[TrackerName] = []
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _name_trackers(cls, names: Any) -> Any:
+        known = get_args(TrackerName)
+        named = [names] if isinstance(names, str) else names
+        for name in named if isinstance(named, list) else ():
+            if name not in known:
+                raise ValueError(f"no tracker {name!r}.{_suggest(str(name), known)} Known here: {', '.join(known)}")
+        return named
 
 
 MetricName = Literal["rouge", "bleu", "bleu_precisions", "bertscore", "summac", "surface", "classification", "regression"]

@@ -13,7 +13,7 @@ ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.
 EFFICIENCY = "efficiency.json"  # beside the runs that were measured together
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
 CHECKPOINTS, TRAINED = "checkpoints", "trained.json"
-BESIDE_THE_RUN = ("measure", "evaluate.untouched")  # keys that change what `compare` does around a run, and not the run
+BESIDE_THE_RUN = ("measure", "evaluate.untouched", "train.report_to")  # keys that change what is done around a run, and not the run
 SCORING = {
     "evaluate.metrics": "",
     "evaluate.bertscore": "bertscore",

@@ -193,7 +193,7 @@ def make_arguments(
     steps_per_epoch = math.ceil(examples / (settings.batch_size * settings.accumulation))
     total = settings.max_steps or math.ceil(steps_per_epoch * settings.epochs)
     every = min(total, max(1, round(settings.evaluate_every * steps_per_epoch)))
-    return Seq2SeqTrainingArguments(
+    arguments = Seq2SeqTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
@@ -222,12 +222,20 @@ def make_arguments(
         disable_tqdm=True,
         report_to="none",
     )
+    arguments.report_to = []  # and not where the environment speaks of Kubeflow either: `trackers` says who gets what
+    return arguments
 
 
 def find_checkpoint(folder: Path) -> str | None:
     """The newest complete checkpoint; one that a kill cut short lacks the state that is written last."""
     complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
     return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
+
+
+def count_steps(folder: Path) -> int:
+    """How many steps the newest complete checkpoint has behind it; 0 without one."""
+    checkpoint = find_checkpoint(folder)
+    return int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
 
 
 @contextmanager
