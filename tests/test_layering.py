@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "pareft"
-RUNS = ("pipeline", "run_folder", "reporting", "artefact", "scoring", "measurement", "comparison", "arms")
+RUNS = ("pipeline", "run_folder", "reporting", "artefact", "scoring", "measurement", "comparison", "arms", "listing")
 FLOORS = (
     ("errors",),
     ("runtime", "recipe", "recipe_file", "records", "files", "sentences", "progress", "extras"),
@@ -14,7 +14,7 @@ FLOORS = (
     ("data", "pruning", "tuning", "evaluation"),
     (*RUNS, "exporting", "inference", "preparation", "reproduction"),
     ("report",),
-    ("live", "console", "verbs", "prepare_verbs", "demo"),
+    ("live", "console", "verbs", "prepare_verbs", "run_tables", "demo"),
     ("cli",),
     ("__main__",),
 )

@@ -9,6 +9,7 @@ from typing_extensions import Self
 from pareft.errors import RunError
 
 Identity = str | int | float | bool  # of an example, as JSON has it
+SHORT = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L", "bertscore_f1": "BERTScore", "summac_zs": "SummaC-ZS"}
 
 
 class Record(BaseModel):
@@ -125,6 +126,11 @@ class ScoreRecord(Record):
 
 def _round(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
+
+
+def name_score(name: str) -> str:
+    """A score as tables call it."""
+    return SHORT.get(name, name)
 
 
 class ArmEfficiency(Record):

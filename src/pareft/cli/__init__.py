@@ -115,6 +115,16 @@ def compare(
 
 
 @app.command()
+def show(
+    place: Annotated[Path, typer.Argument(metavar="RUN|DIR", help="The folder of a run, or one with runs in it.")] = Path("runs"),
+) -> None:
+    """Show a run, or all the runs in a folder, finished or not: state, layers, parameters, scores, the loss as a line."""
+    from pareft.run_tables import show
+
+    show(place)
+
+
+@app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
     changes: Annotated[

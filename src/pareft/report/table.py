@@ -6,21 +6,16 @@ from collections.abc import Sequence
 
 from pareft.comparison import Comparison, Row
 from pareft.records import ScoreRecord
+from pareft.records import name_score as name_score
 
 COLUMNS = ("Arm", "Speed %", "Trained parameters", "Trained %", "Layers dropped %", "Memory %")
 KEPT = "Quality kept %"
-SHORT = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L", "bertscore_f1": "BERTScore", "summac_zs": "SummaC-ZS"}
 INTERVALS_A_ROW = 3  # scores beside each other within 80 columns
 
 
 def list_columns(comparison: Comparison) -> list[str]:
     """The heads of the table: `COLUMNS`, the scores of quality, and what is kept of them."""
     return [*COLUMNS, *map(name_score, comparison.quality), KEPT]
-
-
-def name_score(name: str) -> str:
-    """A score as tables call it."""
-    return SHORT.get(name, name)
 
 
 def format_row(row: Row, quality: Sequence[str]) -> list[str]:
