@@ -39,7 +39,7 @@ def recipe(values):
     return resolve(values | {"train": train})
 
 
-def test_tensorboard_holds_the_losses_and_no_text_and_changes_nothing(recipe, table, tmp_path):
+def test_tensorboard_holds_the_losses_and_no_text_and_changes_nothing(recipe, table, tmp_path, monkeypatch):
     plain = pareft.run(recipe, out=tmp_path / "plain", arm="lora+l-prun")
     record = pareft.run(recipe, {"train.report_to": "tensorboard"}, out=tmp_path / "runs" / "run", arm="lora+l-prun")
     assert (record.scores, record.best_step, record.protocol) == (plain.scores, plain.best_step, plain.protocol)
@@ -47,6 +47,9 @@ def test_tensorboard_holds_the_losses_and_no_text_and_changes_nothing(recipe, ta
     losses = [(entry["step"], entry["loss"]) for entry in record.history if "loss" in entry]
     assert losses == [(entry["step"], entry["loss"]) for entry in plain.history if "loss" in entry]
     assert list_scalars(folder, "train/loss") == losses
+    with monkeypatch.context() as patch:
+        patch.setattr(trackers, "find_spec", lambda name: None)  # the run went to a machine that has no tracker
+        assert pareft.evaluate(tmp_path / "runs" / "run").scores["rouge1"].value == pytest.approx(record.scores["rouge1"])
     scores = [(entry["step"], entry["eval_rouge1"]) for entry in record.history if "eval_rouge1" in entry]
     assert list_scalars(folder, "eval/rouge1") == scores
     tags = read_events(folder).Tags()
