@@ -1,6 +1,6 @@
 """Finished arms as one table: the first arm is 100 %."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
 
@@ -54,6 +54,10 @@ class Row(Record):
         apart = self.differences.get(name)
         return apart is not None and apart.low is not None and not apart.excludes_zero
 
+    def resembles_in(self, names: Iterable[str]) -> bool:
+        """Whether that holds for every score of the table, if there is anything to compare."""
+        return bool(self.kept) and all(map(self.resembles, names))
+
 
 class Comparison(Record):
     """The table and what it rests on. `quality`: the scores whose part that is kept the table shows; `headlines`: all that are
@@ -67,6 +71,11 @@ class Comparison(Record):
     headlines: list[str]
     rows: list[Row]
     efficiency: EfficiencyRecord | None
+
+    @property
+    def reference(self) -> str:
+        """The arm that is 100 %: the first that was trained."""
+        return next(row.arm for row in self.rows if row.trainable is not None)
 
     def row(self, arm: str) -> Row:
         """The row of an arm."""

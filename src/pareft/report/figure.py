@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -28,18 +29,33 @@ def draw_png(comparison: Comparison) -> bytes:
     return render_png(figure)
 
 
-def start_figure(title: str, *, width: float, height: float) -> Figure:
-    """An empty figure of so many inches under its title, without a screen."""
+def start_figure(title: str = "", *, width: float, height: float) -> Figure:
+    """An empty figure of so many inches under its title, if it has one, without a screen."""
     figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=14, fontweight="bold")
+    if title:
+        figure.suptitle(title, fontsize=14, fontweight="bold")
     return figure
 
 
+def settle(figure: Figure) -> None:
+    """Lay a figure out, now and for good: each drawing of it is then the same."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
 def render_png(figure: Figure) -> bytes:
-    """A figure as PNG bytes."""
+    """A figure as PNG bytes, without the version that drew it."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def render_svg(figure: Figure, *, salt: str, transparent: bool = False) -> str:
+    """A figure as SVG whose text is text, without date and version. `salt`: what its ids are made of, so that figures differ."""
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=transparent)
     return buffer.getvalue()
 
 

@@ -30,7 +30,7 @@ def format_row(row: Row, quality: Sequence[str]) -> list[str]:
         _number(100 * row.layers_dropped_ratio, 0),
         _number(row.memory_percent, 0),
         *(_number(row.scores.get(name), 2) for name in quality),
-        _number(row.quality_kept_percent, 1) + (" ≈" if row.kept and all(map(row.resembles, quality)) else ""),
+        _number(row.quality_kept_percent, 1) + (" ≈" if row.resembles_in(quality) else ""),
     ]
 
 
@@ -48,6 +48,13 @@ def list_intervals(comparison: Comparison) -> list[list[str]]:
 def _interval(score: ScoreRecord, alike: bool) -> str:
     span = "" if score.low is None or score.high is None else f" ({score.low:.1f}–{score.high:.1f})"  # three fit in a terminal
     return f"{score.value:.2f}{span}" + (" ≈" if alike else "")
+
+
+def format_score(score: ScoreRecord | None, digits: str) -> str:
+    """A value with its 95 % interval, if it has one; an en dash for none. `digits` as in a format string, `.1f`."""
+    if score is None:
+        return "–"
+    return f"{score.value:{digits}}" + ("" if score.low is None or score.high is None else f" ({_span(score, digits)})")
 
 
 def _span(score: ScoreRecord, digits: str) -> str:
@@ -93,7 +100,7 @@ def write_csv(comparison: Comparison) -> str:
 
 def explain(comparison: Comparison) -> list[str]:
     """What the columns mean and how they were measured."""
-    reference = next(row.arm for row in comparison.rows if row.trainable is not None)
+    reference = comparison.reference
     sizes = ", ".join(f"{count:,} {name}" for name, count in comparison.examples.items())
     names = [name_score(name) for name in comparison.quality]
     scores = " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -55,6 +55,11 @@ def rouge(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     return average(examples, ROUGE_TYPES)
 
 
+def list_stems(text: str) -> list[str]:
+    """The words of a text as ROUGE compares them."""
+    return _TOKENIZER.tokenize(text)
+
+
 def score_longest(prediction: Sequence[str], reference: Sequence[str]) -> scoring.Score:
     """ROUGE-L of two token lists: rouge-score's value, by a table that is filled a row at a time, which long texts need."""
     if not prediction or not reference:
