@@ -77,7 +77,8 @@ class Sections:
     title: str
     lead: list[tuple[str, str]]
     arms: list[str]
-    tables: list[Table]
+    costs: Table
+    scores: Table
     notes: list[str]
     plots: list[Plot]
     layers: list[tuple[str, list[Stack]]]
@@ -96,7 +97,8 @@ def collect_sections(report: Report, number: int) -> Sections:
         title=comparison.title,
         lead=summarise(comparison),
         arms=[row.arm for row in comparison.rows],
-        tables=[Table("What every arm costs and keeps", list_columns(comparison), cells), list_scores(comparison)],
+        costs=Table("What every arm costs and keeps", list_columns(comparison), cells),
+        scores=list_scores(comparison),
         notes=explain(comparison),
         plots=[_inline(figure, stem, number) for stem, figure in draw_plots(report).items()],
         layers=[(arm.arm, list_stacks(arm)) for arm in report.arms],
