@@ -76,3 +76,12 @@ def test_inlined_plots_share_no_name_with_each_other_and_have_no_styles():
         assert "currentColor" in svg
         assert "http" not in svg
     assert len(ids) == count
+
+
+def test_the_font_is_the_pages_but_for_its_size():
+    for style in (
+        "font-size: 9px; font-family: 'DejaVu Sans'",
+        "font: 9px 'DejaVu Sans', sans-serif",
+    ):  # since matplotlib 3.11, before
+        svg = inline_svg(f'<svg><text style="{style}; fill: #24292f">a</text></svg>', prefix="p-", name="n")
+        assert '<text font-size="9px" fill="currentColor">a</text>' in svg

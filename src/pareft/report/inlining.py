@@ -18,7 +18,7 @@ def inline_svg(svg: str, *, prefix: str, name: str) -> str:
     arm's colour the page's variable `--arm-0` and so on, its ids begin with `prefix`, and what nothing refers to has none.
     """
     root = ElementTree.fromstring(svg)
-    for element in root.iter():
+    for element in list(root.iter()):
         for inner in [inner for inner in element if _tag(inner) in ("metadata", "style")]:
             element.remove(inner)
     wanted = {target for element in root.iter() for target in _list_targets(element)}
@@ -36,7 +36,7 @@ def _tag(element: Element) -> str:
 
 def _list_targets(element: Element) -> list[str]:
     """The ids that an element refers to."""
-    found = (TARGET.fullmatch(value) for key, value in element.attrib.items() if not key.endswith("label"))
+    found = map(TARGET.fullmatch, element.attrib.values())
     return [match[1] for match in found if match]
 
 
