@@ -23,6 +23,9 @@ from pareft.measurement import measure
 from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.recipe import Recipe, resolve, select_arm
 from pareft.records import EfficiencyRecord
+from pareft.reproduction.counting import count_arm
+from pareft.reproduction.forecast import measure_rate, trace_step
+from pareft.runtime import choose_precision
 
 ROWS = 64
 
@@ -56,9 +59,13 @@ def make_recipe(base: Path, data: Path, args: argparse.Namespace) -> Recipe:
     )
 
 
-def summarise(record: EfficiencyRecord) -> list[dict[str, object]]:
-    """Speed and memory in percent of the first arm."""
+def summarise(record: EfficiencyRecord, recipe: Recipe) -> list[dict[str, object]]:
+    """Speed and memory in percent of the first arm; beside them what `pareft reproduce --dry-run` would have forecast."""
     first = next(iter(record.arms.values()))
+    precision = choose_precision(recipe.train.precision, half_precision=True)
+    arms = {name: select_arm(recipe, name) for name in record.arms}
+    steps = {name: trace_step(count_arm(arm).model, arm, precision) for name, arm in arms.items()}
+    rate = measure_rate(precision)
     return [
         {
             "arm": name,
@@ -68,6 +75,8 @@ def summarise(record: EfficiencyRecord) -> list[dict[str, object]]:
             "memory_percent": round(100 * arm.peak_bytes / first.peak_bytes, 1),
             "trainable": arm.trainable,
             "total": arm.total,
+            "forecast_bytes": steps[name].memory_bytes,
+            "utilisation": round(steps[name].operations / arm.median_step_seconds / rate, 2),
         }
         for name, arm in record.arms.items()
     ]
@@ -90,6 +99,7 @@ def main() -> None:
         write_data(folder / "rows.parquet")
         recipe = make_recipe(folder / "base", folder / "rows.parquet", args)
         record = measure({name: select_arm(recipe, name) for name in recipe.arms}, recipe.measure)
+        rows = summarise(record, recipe)
     finally:
         shutil.rmtree(folder)
     hardware = record.hardware
@@ -100,10 +110,10 @@ def main() -> None:
         "method": record.method,
         "versions": record.versions,
         "hardware": hardware,
-        "rows": summarise(record),
+        "rows": rows,
     }
     write_json(args.out, content)
-    for row in content["rows"]:
+    for row in rows:
         print(row)
 
 

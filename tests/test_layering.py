@@ -14,7 +14,7 @@ FLOORS = (
     ("data", "pruning", "tuning", "evaluation"),
     (*RUNS, "exporting", "inference", "preparation", "reproduction"),
     ("report",),
-    ("live", "console", "verbs", "prepare_verbs", "run_tables", "demo"),
+    ("live", "console", "verbs", "prepare_verbs", "reproduce_verbs", "run_tables", "demo"),
     ("cli",),
     ("__main__",),
 )

@@ -171,3 +171,27 @@ def test_files_that_are_no_recipe(tmp_path):
 def test_an_override_needs_a_key_and_a_value(argument):
     with pytest.raises(RecipeError, match="key=value"):
         parse_changes([argument])
+
+
+def test_a_recipe_that_extends_another_is_that_with_lines_changed_and_arms_added(tmp_path):
+    (tmp_path / "first.yaml").write_text(
+        "base: pareft-mini\ndata: {path: x}\ntrain: {epochs: 3, batch_size: 4}\narms: {full: {}, lora: {adapt: {rank: 4}}}\n"
+    )
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "extends: first.yaml\ntrain: {epochs: 9}\narms.lora.adapt.rank: 2\narms.new.train.epochs: 1\narms: {new: {adapt: {}}}\n"
+    )
+    recipe = read_recipe(own)
+    assert (recipe.train.epochs, recipe.train.batch_size) == (9, 4)
+    assert list(recipe.arms) == ["full", "lora", "new"]
+    assert (select_arm(recipe, "lora").adapt.rank, select_arm(recipe, "new").train.epochs) == (2, 1)
+    for text, message in (
+        ("extends: own.yaml", "extends itself"),
+        ("extends: [first.yaml]", "give the path of one recipe"),
+        ("extends: none.yaml", "no recipe .*none.yaml, which .*own.yaml extends"),
+        ("extends: first.yaml\narms: [lora]", "arms"),
+        ("extends: first.yaml\narms.lroa.seed: 1", "no arm 'lroa'"),
+    ):
+        own.write_text(text)
+        with pytest.raises(RecipeError, match=message):
+            read_recipe(own)

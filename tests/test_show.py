@@ -1,14 +1,18 @@
 """`pareft show`: what runs' files tell, at once, in any terminal."""
 
+import errno
 import json
 import math
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import call
 
 import pareft
+from pareft import listing
 from pareft.errors import RunError
 from pareft.listing import list_runs, summarize
 from pareft.recipe import resolve
@@ -132,11 +136,11 @@ def test_a_damaged_run_is_named_and_the_others_are_shown(runs, tmp_path, monkeyp
     assert (code, err.count("\n"), "is damaged: " in err) == (2, 1, True)
 
 
-@pytest.mark.parametrize("width", [80, 140])
+@pytest.mark.parametrize("width", [40, 80, 140])
 def test_the_table_fits_the_terminal(runs, monkeypatch, capsys, width):
     monkeypatch.setenv("COLUMNS", str(width))
     for place, expected in (
-        (runs, ["deeper/still", "stopped", "training", "6+5 of 8+6", "R-1", "as is"]),
+        (runs, ["deeper/still", "stopped", "training", "R-1", "as is", *(["6+5 of 8+6"] if width > 40 else [])]),
         (runs / "trial/pruned", []),
     ):
         code, out, _ = call(monkeypatch, capsys, "show", place)
@@ -168,6 +172,25 @@ def test_a_folder_without_runs_is_one_line(runs, tmp_path, monkeypatch, capsys):
         assert "give the folder of a run" in err
     with pytest.raises(RunError, match="no run in"):
         list_runs(runs / "trial" / "pruned" / "validation")
+
+
+@pytest.mark.parametrize("refused", ["recipe.yaml", "closed"])
+def test_a_folder_that_may_not_be_read_does_not_hide_the_others(runs, tmp_path, monkeypatch, refused):
+    """Its own permissions do not stop root, whom tests run as here and there."""
+    (tmp_path / "closed").mkdir()
+    shutil.copytree(runs / "trial" / "full", tmp_path / "open")
+    for owner, name in ((Path, "is_file"), (listing.os, "scandir")):
+        plain = getattr(owner, name)
+
+        def ask(path, *more, plain=plain, **named):
+            if path.name == refused and "closed" in path.parts:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return plain(path, *more, **named)
+
+        monkeypatch.setattr(owner, name, ask)
+    assert [run.folder.name for run in list_runs(tmp_path)] == ["open"]
+    with pytest.raises(PermissionError):
+        list_runs(tmp_path / "closed")
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest():

@@ -1,18 +1,18 @@
 """The arms of a recipe: run, measured side by side, read back, and checked to be comparable."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pareft.comparison import Comparison, tabulate
-from pareft.errors import RunError
+from pareft.errors import MeasurementError, RunError
 from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores, average, join
-from pareft.evaluation.predictions import list_examples, read_rows
-from pareft.files import write_atomic
-from pareft.measurement import fits, measure
+from pareft.evaluation.predictions import list_examples, list_values, read_rows
+from pareft.files import make_printable, name_folder, write_atomic
+from pareft.measurement import fits, measure, measure_apart
 from pareft.models.loading import load
 from pareft.pipeline import describe_protocol, explain_failures, prepare, run
 from pareft.progress import SILENT, Progress
@@ -20,6 +20,7 @@ from pareft.recipe import Recipe, check_changes, select_arm
 from pareft.recipe_file import read_recipe, take_recipe, write_yaml
 from pareft.records import EfficiencyRecord, Protocol, Record, RunRecord
 from pareft.run_folder import (
+    COMPARISON,
     EFFICIENCY,
     PREDICTIONS,
     RECIPE,
@@ -31,9 +32,10 @@ from pareft.run_folder import (
     read_measurement,
     read_record,
 )
-from pareft.runtime import choose_device, find_processes
+from pareft.runtime import choose_device, find_processes, free_memory
 from pareft.scoring import evaluate_split, round_scores, score_again
 
+OnArm = Callable[[str, RunRecord], None]
 NO_SCORES = {"no_number"}  # values of examples that no corpus score comes from
 NO_MEANS = ("bleu", "bleu_precisions", "classification", "regression")  # of the metrics, those whose corpus score is no mean
 
@@ -52,6 +54,8 @@ def compare(
     out: str | Path | None = None,
     title: str | None = None,
     progress: Progress = SILENT,
+    on_arm: OnArm | None = None,
+    home: str | Path | None = None,
 ) -> Comparison:
     """Run every arm (finished ones are read, an interrupted one goes on), measure them side by side, and tabulate.
 
@@ -61,6 +65,8 @@ def compare(
         out: the folder to write to; by default `runs/<name of the recipe's file>`.
         title: the table's; by default the folder's name.
         progress: is told what happens.
+        on_arm: is called with the name and the record of every arm once it is finished, or was before.
+        home: the folder of `efficiency.json` and `comparison.json`, where several comparisons share arms; by default `out`.
 
     Writes `<arm>/` of each, `untouched/` if the recipe asks for it, `efficiency.json` and `comparison.json`.
 
@@ -70,10 +76,11 @@ def compare(
     """
     chosen = take_recipe(recipe, changes)
     check_changes(chosen, changes or {})
-    return _compare(chosen, Path(out or choose_home(recipe)), title, progress)
+    place = Path(out or choose_home(recipe))
+    return _compare(chosen, place, title, progress, on_arm or (lambda name, record: None), Path(home or place))
 
 
-def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress) -> Comparison:
+def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress, on_arm: OnArm, home: Path) -> Comparison:
     if not recipe.arms:
         raise RunError("the recipe has no arms to compare; add arms, or use pareft run")
     if find_processes().count > 1:
@@ -88,12 +95,15 @@ def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress) -
         check_folder(out / name, arm)
     check_comparable(arms, {name: _find_protocol(arm, out / name) for name, arm in asked.items()})
     untouched = _evaluate_untouched(plain, out / "untouched", progress) if recipe.evaluate.untouched else None
-    records = {name: run(recipe, out=out / name, arm=name, progress=progress) for name in arms}
-    efficiency = _measure_once(arms, recipe, out, progress) if recipe.measure else None
+    records = {}
+    for name in arms:
+        records[name] = run(recipe, out=out / name, arm=name, progress=progress)
+        on_arm(name, records[name])
+    efficiency = _measure_once(arms, recipe, home, progress) if recipe.measure else None
     metrics = next(iter(records.values())).protocol.metrics  # those of all arms
     scored = read_scores({name: out / name / PREDICTIONS for name in asked}, metrics)
     comparison = tabulate(records, efficiency, untouched=untouched, scored=scored, title=title or out.resolve().name)
-    write_atomic(out / "comparison.json", comparison.to_json())
+    write_atomic(home / COMPARISON, comparison.to_json())
     return comparison
 
 
@@ -104,8 +114,7 @@ def compare_runs(folders: Sequence[str | Path], *, title: str | None = None) -> 
     Raises:
         RunError: fewer than two, one that is no finished run, or runs whose bases, protocols or examples differ.
     """
-    names = [Path(folder).name for folder in folders]
-    places = {str(folder) if names.count(name) > 1 else name: Path(folder) for folder, name in zip(folders, names, strict=True)}
+    places = name_runs(folders)
     if len(places) < 2:
         raise RunError("give at least two different runs to compare, or a recipe with arms")
     records = {}
@@ -122,6 +131,15 @@ def compare_runs(folders: Sequence[str | Path], *, title: str | None = None) -> 
     stored = read_measurement(homes.pop()) if len(homes) == 1 else None
     efficiency = stored if stored and fits(stored, recipes) else None
     return tabulate(records, efficiency, scored=scored, title=title or " and ".join(places))
+
+
+def name_runs(folders: Sequence[str | Path]) -> dict[str, Path]:
+    """What runs are called in a table: as their folders, in full where two have the same name; what cannot be printed is �."""
+    names = [make_printable(name_folder(Path(folder))) for folder in folders]
+    full = [make_printable(str(folder)) for folder in folders]
+    return {
+        whole if names.count(name) > 1 else name: Path(folder) for folder, name, whole in zip(folders, names, full, strict=True)
+    }
 
 
 def check_comparable(arms: dict[str, Recipe], protocols: dict[str, Protocol]) -> None:
@@ -176,7 +194,7 @@ def _rebuild(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Score
     texts, references = ([row[key] for row in rows] for key in ("prediction", "reference"))
     recounted = compute(counted, texts, references) if counted else None
     no_means = {*(recounted.totals if recounted else ()), *NO_SCORES}
-    values = [{key: value for key, value in row.items() if isinstance(value, int | float) and key != "id"} for row in rows]
+    values = [list_values(row) for row in rows]
     means = average([{key: value for key, value in example.items() if key not in no_means} for example in values])
     return join([means, *([recounted] if recounted else [])])
 
@@ -186,7 +204,13 @@ def _measure_once(arms: dict[str, Recipe], recipe: Recipe, out: Path, progress: 
     assert recipe.measure
     if (stored := read_measurement(out)) and fits(stored, arms, recipe.measure):
         return stored
-    record = measure(arms, recipe.measure, progress=progress)
+    free_memory()
+    try:
+        record = measure(arms, recipe.measure, progress=progress)
+    except MeasurementError:
+        if len(arms) == 1:
+            raise
+        record = measure_apart(arms, recipe.measure, progress=progress)
     write_atomic(out / EFFICIENCY, record.to_json())
     return record
 

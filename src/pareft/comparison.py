@@ -102,6 +102,7 @@ def tabulate(
     quality: list[str] = next(filter(None, ([*shown.get("rouge", ())], *judged)), [])
     headlines = [name for names in shown.values() for name in names]
     means = {name: [name] for names in judged for name in names} | {QUALITY: quality}
+    means |= {name: [name] for name in ("rougeLsum",) if name in scores}  # which papers print as R-L
     rows = [_make_row(name, record, scores, efficiency, reference, means) for name, record in records.items()]
     if untouched:
         kept = _keep(untouched, scores, means)

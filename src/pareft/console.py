@@ -1,14 +1,18 @@
 """The tables of the command line, by rich."""
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.table import Table
 
 from pareft.comparison import Comparison
 from pareft.inference import EvaluationRecord
+from pareft.report.beside import title_of
 from pareft.report.families import FAMILY_COLUMNS, list_families
 from pareft.report.table import explain, format_intervals, format_row, list_columns, list_intervals, name_score
-
-LONGEST_NAME = 12
+from pareft.reproduction.dry_run import Forecast
+from pareft.reproduction.filling import Line, Reproduction
+from pareft.run_tables import LONGEST_NAME
 
 
 def make_table(comparison: Comparison) -> Table:
@@ -73,3 +77,63 @@ def make_families_table() -> Table:
     for row in list_families():
         table.add_row(*(row[column] for column in shown))
     return table
+
+
+def make_reproduction_table(filled: Reproduction) -> Table:
+    """A table with the paper's figures beneath ours, within 80 columns; intervals and notes are in the written files."""
+    table = Table(title=title_of(filled), title_style="bold", box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("Arm", overflow="fold", min_width=max(len(line.paper.recipe) for line in filled.lines))
+    table.add_column("")
+    for name in ("Speed\n%", "Trained\nM", "Memory\nGB", *filled.score_names):
+        table.add_column(name, justify="right", no_wrap=True)
+    recipe = ""
+    for line in filled.lines:
+        if line.paper.recipe != recipe:
+            recipe = line.paper.recipe
+            table.add_section()
+            table.add_row(recipe, style="bold")
+        table.add_row(line.paper.arm, "ours", *_list_ours(line, filled.score_names), style=None if line.finished else "dim")
+        paper = [f"{line.paper.speed_percent}", f"{line.paper.trained_millions:.1f}", f"{line.paper.memory_gigabytes:.2f}"]
+        table.add_row("", "paper", *paper, *(f"{score:.2f}" for score in line.paper.scores), style="dim")
+    return table
+
+
+def _list_ours(line: Line, names: list[str]) -> list[str]:
+    trained = None if line.trained is None else line.trained / 1e6
+    numbers = [(line.speed_percent, 0), (trained, 2), (line.memory_gigabytes, 2)]
+    scores = [(line.scores[name].value if name in line.scores else None, 2) for name in names]
+    return ["–" if value is None else f"{value:.{digits}f}" for value, digits in [*numbers, *scores]]
+
+
+def make_forecast_table(title: str, rows: Sequence[Forecast]) -> Table:
+    """What a table will take, within 80 columns: parameters beside the paper's, memory beside the paper's, hours."""
+    table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("Arm", overflow="fold", min_width=max(len(row.paper.recipe) for row in rows))
+    heads = ("Layers\nkept", "Trained", "as the\npaper", "paper\nM", "", "In all\nM", "Memory\nGB", "paper\nGB", "Hours")
+    for name in heads:
+        table.add_column(name, justify="right", no_wrap=True)
+    recipe = ""
+    for row in rows:
+        if row.paper.recipe != recipe:
+            recipe = row.paper.recipe
+            table.add_section()
+            table.add_row(recipe, style="bold")
+        counted, paper = row.counted, row.paper
+        cells = [f"{counted.trained:,}", f"{counted.millions_as_paper:.1f}", f"{paper.trained_millions:.1f}", _mark(row)]
+        more = [
+            f"{counted.total / 1e6:.1f}",
+            f"{row.memory_bytes / 1e9:.2f}",
+            f"{paper.memory_gigabytes:.2f}",
+            _format_hours(row.hours),
+        ]
+        table.add_row(paper.arm, "+".join(map(str, counted.layers.values())), *cells, *more)
+    return table
+
+
+def _mark(row: Forecast) -> str:
+    """Whether the paper's count is met."""
+    return "=" if row.agrees else "≠"
+
+
+def _format_hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.1f}" if hours >= 1 else f"{hours:.2f}"

@@ -17,8 +17,9 @@ from pareft.preparation.synthetic import write_notes
 from pareft.preparation.writing import Handling
 from pareft.recipe import Recipe
 from pareft.recipe_file import read_recipe
+from pareft.reporting import collect_report
 from pareft.run_folder import PREDICTIONS
-from pareft.verbs import show_comparison
+from pareft.verbs import show_comparison, write_report
 
 NOTES, SEED = 3600, 20_261_120
 SHOWN = 3
@@ -34,7 +35,9 @@ def run_demo(out: Path) -> None:
     )
     console.print(_show_examples(out / "runs", [row.arm for row in comparison.rows if row.trainable is not None]))
     _tell_large(console, comparison)
-    console.print(f"Everything is in [bold]{out}[/bold]; the picture is {out / 'runs' / 'comparison.png'}", soft_wrap=True)
+    folders = {row.arm: out / "runs" / row.arm for row in comparison.rows}
+    write_report(collect_report(comparison, folders, show_text=True), out / "report")
+    console.print(f"Everything is in [bold]{out}[/bold]; open {out / 'report' / 'report.html'} in a browser", soft_wrap=True)
     console.print(f"{time.monotonic() - started:.0f} seconds")
 
 

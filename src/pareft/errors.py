@@ -33,3 +33,7 @@ class AdapterError(PareftError):
 
 class RunError(PareftError):
     """A run that cannot start or go on: a folder of another recipe, no disk space, an arm that failed."""
+
+
+class MeasurementError(RunError):
+    """Arms whose steps cannot be measured side by side, for want of memory, say; what they were trained for stands."""

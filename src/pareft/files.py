@@ -160,6 +160,16 @@ def explain_full_disk(folder: Path) -> str:
     return f"no space left on the disk of {folder}; free some, or give another folder with --out"
 
 
+def name_folder(folder: Path) -> str:
+    """What a folder is called, `.` and `..` too."""
+    return folder.resolve().name if folder.name in ("", "..") else folder.name
+
+
+def make_printable(name: str) -> str:
+    """A name on one line and in UTF-8, neither of which names of files need be."""
+    return "".join(sign if sign.isprintable() else "�" for sign in name)
+
+
 def hash_file(path: Path) -> str:
     """The SHA-256 of a file, which is not held in memory."""
     with path.open("rb") as file:

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,10 +13,9 @@ from pareft.errors import PareftError, RunError
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.recipe_file import read_recipe
 from pareft.records import Record, RunRecord
-from pareft.run_folder import CHECKPOINTS, RECIPE, SCORES, TRAINED, read_record, read_trained
+from pareft.run_folder import CHECKPOINTS, COMPARISON, RECIPE, SCORES, TRAINED, read_record, read_trained
 
 DEEPEST = 4  # folders below the one that is listed
-COMPARISON = "comparison.json"
 State = Literal["done", "evaluating", "training", "begun", "untouched", "damaged"]
 
 
@@ -83,14 +81,22 @@ def list_runs(place: Path) -> list[RunSummary]:
 
 
 def _find_runs(place: Path, depth: int = 0) -> Iterator[Path]:
-    if (place / RECIPE).is_file():
+    try:
+        found = (place / RECIPE).is_file()
+        below = [] if found or depth == DEEPEST else _list_folders(place)
+    except OSError:
+        if depth:
+            return  # nobody may look into it, or it is gone by now
+        raise
+    if found:
         yield place
-    elif depth < DEEPEST:
-        below: list[str] = []
-        with suppress(PermissionError), os.scandir(place) as entries:
-            below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")]
-        for name in below:
-            yield from _find_runs(place / name, depth + 1)
+    for name in below:
+        yield from _find_runs(place / name, depth + 1)
+
+
+def _list_folders(place: Path) -> list[str]:
+    with os.scandir(place) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")]
 
 
 def _order(home: Path, folders: list[Path]) -> list[Path]:

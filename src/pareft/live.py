@@ -2,6 +2,7 @@
 
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -11,6 +12,11 @@ from rich.text import Text
 
 BAR_COLUMNS, LEAST_BAR_COLUMNS = 20, 5
 _SHOWN = {"loss": "loss", "eval_rouge1": "validation R-1"}
+
+
+def start_console(**settings: Any) -> Console:
+    """The terminal, on which names and paths are what they are: `[bold]` in one is no markup, `:x:` no picture."""
+    return Console(markup=False, emoji=False, **settings)
 
 
 class LiveProgress:
@@ -44,6 +50,11 @@ class LiveProgress:
         self._done, self._total = done, total
         self._values |= {label: float(values[key]) for key, label in _SHOWN.items() if key in values}
         self._draw()
+
+    def say(self, text: str) -> None:
+        """Close the stage and print a line below it."""
+        self._finish()
+        self.console.print(Text(f"  ✓ {text}"), soft_wrap=True)
 
     def _describe(self) -> str:
         steps = f" {self._done:,}/{self._total:,}" if self._total else ""

@@ -19,8 +19,8 @@ from typing import IO, Any
 
 import torch
 
-from pareft.errors import RunError
-from pareft.evaluation.efficiency import CPU_MEMORY, CUDA_MEMORY, METHOD, interleave
+from pareft.errors import MeasurementError
+from pareft.evaluation.efficiency import APART, CPU_MEMORY, CUDA_MEMORY, METHOD, interleave
 from pareft.progress import SILENT, Progress
 from pareft.recipe import MeasureSettings, Recipe, resolve
 from pareft.records import ArmEfficiency, EfficiencyRecord
@@ -54,14 +54,14 @@ class Worker:
         """The worker's next answer.
 
         Raises:
-            RunError: the process ended instead; with the last line it wrote.
+            MeasurementError: the process ended instead; with the last line it wrote.
         """
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
             self._errors.seek(0)
             said = self._errors.read().strip().splitlines() or [f"exit code {self._process.wait()}"]
-            raise RunError(f"measuring arm {self.arm!r} failed: {said[-1]}. measure=null skips the measurement.")
+            raise MeasurementError(f"measuring arm {self.arm!r} failed: {said[-1]}. measure=null skips the measurement.")
         return json.loads(line)
 
     def step(self, number: int) -> float:
@@ -94,7 +94,7 @@ def measure(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: 
     """Measure every arm's training step and peak memory on the first batches of its training split.
 
     Raises:
-        RunError: a worker failed, for want of memory, say.
+        MeasurementError: a worker failed, for want of memory, say.
     """
     total = len(arms) * (settings.warmup_steps + settings.steps)
     progress.start("measure", total)
@@ -132,6 +132,18 @@ def measure(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: 
             for arm, recipe in arms.items()
         },
     )
+
+
+def measure_apart(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: Progress = SILENT) -> EfficiencyRecord:
+    """As `measure`, one arm after the other: for arms that do not fit onto the machine together. The record's method says so.
+
+    Raises:
+        MeasurementError: an arm does not fit alone, or failed otherwise.
+    """
+    records = {name: measure({name: arm}, settings, progress=progress) for name, arm in arms.items()}
+    first = next(iter(records.values()))
+    measured = {name: record.arms[name] for name, record in records.items()}
+    return first.model_copy(update={"method": f"{APART}: {first.method}", "arms": measured})
 
 
 def _ask_peak(worker: Worker) -> int:

@@ -152,7 +152,7 @@ def prepare(recipe: Recipe) -> Prepared:
     check_writes(base, "a recipe trains")
     family = find_family(base.config)
     list_tensors(base)
-    decided = _decide(base, recipe.prune)
+    decided = decide(base, recipe.prune)
     if recipe.adapt:
         find_targets(build_on_meta(base.config, decided), recipe.adapt)
     check_trackers(recipe.train.report_to)
@@ -179,17 +179,23 @@ def check_writes(base: Base, who: str) -> None:
         raise ModelError(f"{base.name} is a {base.config.model_type}; {who} text encoder-decoders, such as BART and T5")
 
 
-def _decide(base: Base, settings: PruneSettings | None) -> PruningPlan:
+def decide(base: Base, settings: PruneSettings | None, *, weights: bool = True) -> PruningPlan:
+    """The plan of a recipe; without `weights`, only the base's config is read for it.
+
+    Raises:
+        PlanError: layers that are not there, or the file of a plan for another base.
+    """
     if settings is None:
-        return plan(base, by="everything")
+        return plan(base, by="everything", weights=weights)
     if settings.plan:
         chosen = PruningPlan.read(settings.plan)
         check_plan(base.config, chosen)
-        check_weights(base, list_tensors(base), chosen)
+        if weights:
+            check_weights(base, list_tensors(base), chosen)
         return chosen
     if isinstance(settings.layers, str):
-        return plan(base, by=settings.layers)
-    return plan(base, layers=settings.layers)
+        return plan(base, by=settings.layers, weights=weights)
+    return plan(base, layers=settings.layers, weights=weights)
 
 
 def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:

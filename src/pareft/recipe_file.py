@@ -12,20 +12,39 @@ from pareft.recipe import Recipe, override, resolve, select_arm
 
 def read_recipe(path: Path, changes: Mapping[str, Any] | None = None, *, arm: str | None = None) -> Recipe:
     """Read a recipe and change lines of it; with `arm`, that arm's, whatever it sets itself. Relative data paths are seen from the
-    working directory.
+    working directory. One that `extends: FILE` (seen from its own folder) is that recipe with its lines changed and its arms added.
 
     Raises:
         RecipeError: no such file, no YAML, or what `resolve` refuses.
     """
+    return change_recipe(_read_lines(path), changes or {}, arm=arm)
+
+
+def _read_lines(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What a file and those it extends say, unchecked."""
+    whose = f", which {extended_by[-1]} extends" if extended_by else ""
     if not path.is_file():
-        raise RecipeError(f"no recipe {path}; give the path of a YAML file, such as recipes/mts-dialog.yaml")
+        raise RecipeError(f"no recipe {path}{whose}; give the path of a YAML file, such as recipes/mts-dialog.yaml")
+    if path.resolve() in map(Path.resolve, extended_by):
+        raise RecipeError(f"{path} extends itself by way of {extended_by[-1]}; leave one extends out")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, Mapping):
         raise RecipeError(f"{path} must be a mapping with at least base and data")
-    return change_recipe(values, changes or {}, arm=arm)
+    own = dict(values)
+    place = own.pop("extends", None)
+    if place is None:
+        return own
+    if not isinstance(place, str):
+        raise RecipeError(f"{path}: extends is {place!r}; give the path of one recipe")
+    there = _read_lines(path.parent / place, (*extended_by, path))
+    arms, added = there.get("arms") or {}, own.get("arms") or {}
+    if not (isinstance(arms, Mapping) and isinstance(added, Mapping)):
+        return override(there, own)  # what is wrong with them is said where they are checked
+    own.pop("arms", None)
+    return override(there | {"arms": {**arms, **added}}, own)
 
 
 def take_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] | None = None, *, arm: str | None = None) -> Recipe:

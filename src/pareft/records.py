@@ -13,9 +13,9 @@ SHORT = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L", "bertscore_f1": "BER
 
 
 class Record(BaseModel):
-    """Base of the records: frozen, strict, JSON."""
+    """Base of the records: frozen, strict, JSON; a number that is none, as of a gradient in fp16, is a text there, "NaN"."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), ser_json_inf_nan="strings")
 
     def to_json(self) -> str:
         """Indented JSON."""

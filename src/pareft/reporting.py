@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pareft.comparison import Comparison
+from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
 from pareft.errors import RunError
-from pareft.evaluation.predictions import Row, read_rows
+from pareft.evaluation.predictions import Row, list_values, read_rows
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.recipe_file import read_recipe
 from pareft.records import Identity, Protocol, Record
@@ -83,7 +84,7 @@ def collect_report(
         raise RunError("none of these folders holds a finished run")
     written = {row.arm: read_rows(folders[row.arm] / PREDICTIONS) for row in comparison.rows}
     chosen = choose_examples(written, comparison.headlines[:1], examples)
-    sources = _read_sources(folders[arms[0].arm], chosen, next(iter(written.values()))) if show_text and chosen else {}
+    sources = _read_sources(folders[arms[0].arm], protocol, next(iter(written.values())), chosen) if show_text and chosen else {}
     shown = [_make_example(index, written, sources.get(index)) for index in chosen]
     return Report(comparison=comparison, protocol=protocol, arms=arms, examples=shown)
 
@@ -93,7 +94,8 @@ def choose_examples(written: Mapping[str, Sequence[Row]], names: Sequence[str], 
     among them; in the order of the data. Where no example has such a score, they are spread over the data.
     """
     total = min((len(rows) for rows in written.values()), default=0)
-    values = [[row[name] for rows in written.values() for name in names if name in (row := rows[index])] for index in range(total)]
+    scores = [[list_values(rows[index]) for rows in written.values()] for index in range(total)]
+    values = [[found[name] for found in arms for name in names if name in found] for arms in scores]
     ordered = sorted(range(total), key=lambda index: (-sum(values[index]) / max(1, len(values[index])), index))
     if count >= total:
         return list(range(total))
@@ -108,19 +110,17 @@ def _make_example(index: int, written: Mapping[str, Sequence[Row]], source: str 
         id=first["id"],
         reference=first["reference"],
         predictions={arm: row["prediction"] for arm, row in rows.items()},
-        scores={
-            arm: {name: value for name, value in row.items() if name != "id" and isinstance(value, int | float)}
-            for arm, row in rows.items()
-        },
+        scores={arm: list_values(row) for arm, row in rows.items()},
         source=source,
     )
 
 
-def _read_sources(folder: Path, chosen: Sequence[int], rows: Sequence[Row]) -> dict[int, str]:
+def _read_sources(folder: Path, protocol: Protocol, rows: Sequence[Row], chosen: Sequence[int]) -> dict[int, str]:
     """The sources of chosen test examples, by index."""
     recipe = read_recipe(folder / RECIPE)
-    frame = read_splits(recipe.data, seed=recipe.seed)["test"]
-    if frame["id"].to_list() != [row["id"] for row in rows]:
-        raise RunError(f"{recipe.data.path} no longer holds the examples of {folder}; leave out --show-text")
+    splits = read_splits(recipe.data, seed=recipe.seed)
+    frame = splits["test"]
+    if digest_frames(splits) != protocol.data_digest or frame["id"].to_list() != [row["id"] for row in rows]:
+        raise RunError(f"{protocol.data} no longer holds the examples of {folder}; leave out --show-text")
     texts = frame["source"].to_list()
     return {index: texts[index] for index in chosen}

@@ -10,7 +10,7 @@ from pareft.recipe_file import read_recipe
 from pareft.records import EfficiencyRecord, RunRecord, TrainingRecord
 
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
-EFFICIENCY = "efficiency.json"  # beside the runs that were measured together
+COMPARISON, EFFICIENCY = "comparison.json", "efficiency.json"  # beside the runs that were compared and measured together
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
 CHECKPOINTS, TRAINED = "checkpoints", "trained.json"
 BESIDE_THE_RUN = ("measure", "evaluate.untouched", "train.report_to")  # keys that change what is done around a run, and not the run
@@ -57,7 +57,15 @@ def choose_home(recipe: Recipe | str | Path) -> Path:
 def read_record(folder: Path) -> RunRecord | None:
     """The record of a run; `None` if it is not finished."""
     path = folder / RECORD
-    return RunRecord.from_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+    try:
+        return RunRecord.from_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except RunError as error:
+        raise RunError(f"{path}: {error}; delete the folder to run it again, or read it by the version that wrote it") from error
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has come to its end there."""
+    return (folder / RECORD).is_file()
 
 
 def read_measurement(home: Path) -> EfficiencyRecord | None:

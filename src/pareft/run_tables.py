@@ -11,12 +11,13 @@ from statistics import mean
 from typing import Literal
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pareft.errors import RunError
+from pareft.files import make_printable, name_folder
 from pareft.listing import RunSummary, list_runs
+from pareft.live import start_console
 from pareft.models.plan import PruningPlan
 from pareft.recipe import Recipe
 from pareft.recipe_file import read_recipe
@@ -25,9 +26,9 @@ from pareft.run_folder import ADAPTER, RECIPE, WEIGHTS
 
 BLOCKS, KEPT, DROPPED = "▁▂▃▄▅▆▇█", "■", "·"
 SPARKLINE, WIDE_SPARKLINE = 10, 40  # cells
-LONGEST_NAME = 12
+LONGEST_NAME = 12  # cells for the names of runs and arms; longer ones are folded
 COLORS = {"done": "green", "untouched": "green", "training": "yellow", "evaluating": "yellow", "begun": "yellow", "damaged": "red"}
-GIVING_WAY = ("Best step", "Train time", "Base", "Trained")  # the columns a narrow terminal does without, the first of them first
+GIVING_WAY = ("Best step", "Train time", "Base", "Trained", "Loss", "Layers kept")  # where a terminal is narrow, in this order
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Column:
 def show(place: Path) -> None:
     """`pareft show`: a run in full, or all of a folder's."""
     plain = bool(os.environ.get("NO_COLOR"))
-    console = Console(highlight=False, color_system=None if plain else "auto")
+    console = start_console(highlight=False, color_system=None if plain else "auto")
     runs = list_runs(place)
     if [run.folder for run in runs] == [place]:
         if runs[0].state == "damaged":
@@ -67,7 +68,8 @@ def make_runs_table(runs: Sequence[RunSummary], place: Path, *, width: int) -> T
     columns = _fit(measured, width)
     apart = sum(cells + 2 for _, cells in columns) <= width
     table = Table(box=box.SIMPLE_HEAD, padding=(0, int(apart), 0, 0), show_edge=False, caption_justify="left")
-    table.caption = Text(f"{caption}Loss of training, every run's on its own scale.", style="dim")
+    scale = "Loss of training, every run's on its own scale." if any(column.name == "Loss" for column, _ in columns) else ""
+    table.caption = Text(f"{caption}{scale}", style="dim")
     for column, cells in columns:
         table.add_column(column.name.replace(" ", "\n"), justify=column.side, overflow="fold", width=cells)
     for number, run in enumerate(runs):
@@ -82,7 +84,7 @@ def _list_columns(runs: Sequence[RunSummary]) -> list[Column]:
     names = list(next((run.scores for run in runs if run.scores), {}))[:3]
     several = len({run.base for run in runs if run.base}) > 1
     return [
-        Column("Run", lambda run: run.folder.name, "left"),
+        Column("Run", lambda run: make_printable(run.folder.name), "left"),
         Column("State", describe_state, "left"),
         *([Column("Base", lambda run: (run.base or "–").rsplit("/", 1)[-1], "left")] if several else []),
         Column("Layers kept", lambda run: _count_layers(run.plan)),
@@ -146,7 +148,7 @@ def _write_score(name: str, run: RunSummary) -> str:
 
 
 def _place(folder: Path, place: Path) -> str:
-    return str(folder.relative_to(place)) if folder != place else folder.name
+    return make_printable(str(folder.relative_to(place)) if folder != place else folder.name)
 
 
 def draw_sparkline(values: Sequence[float], width: int) -> str:
@@ -177,7 +179,14 @@ def format_time(seconds: float) -> str:
 
 def make_run_table(run: RunSummary, recipe: Recipe) -> Table:
     """All that one run's folder tells, a line for each thing."""
-    table = Table(title=run.folder.name, box=box.SIMPLE, show_header=False, padding=0, title_style="bold", title_justify="left")
+    table = Table(
+        title=make_printable(name_folder(run.folder)),
+        box=box.SIMPLE,
+        show_header=False,
+        padding=0,
+        title_style="bold",
+        title_justify="left",
+    )
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in _list_details(run, recipe):
@@ -235,9 +244,10 @@ def _describe_parameters(run: RunSummary) -> str:
 
 
 def _describe_series(values: Sequence[float], best: Callable[[Sequence[float]], float]) -> str:
-    if not values:
+    known = [value for value in values if math.isfinite(value)]
+    if not known:
         return ""
-    return f"{draw_sparkline(values, WIDE_SPARKLINE)}  {values[0]:.4g} → {values[-1]:.4g}, {best.__name__} {best(values):.4g}"
+    return f"{draw_sparkline(values, WIDE_SPARKLINE)}  {values[0]:.4g} → {values[-1]:.4g}, {best.__name__} {best(known):.4g}"
 
 
 def _describe_times(run: RunSummary) -> str:
@@ -256,6 +266,6 @@ def _describe_record(run: RunSummary) -> Iterable[tuple[str, str]]:
         return
     yield "Examples", ", ".join(f"{count:,} {name}" for name, count in record.protocol.examples.items())
     yield "Precision", f"{record.precision}, seed {record.seed}"
-    hardware, memory = record.hardware, record.hardware.get("memory_bytes", 0) / 2**30
+    hardware, memory = record.hardware, (record.hardware.get("memory_bytes") or 0) / 2**30
     yield "Hardware", f"{hardware.get('gpu') or hardware.get('processor')}, {hardware.get('threads')} threads, {memory:.0f} GiB"
     yield "Versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())

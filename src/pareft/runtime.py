@@ -1,5 +1,6 @@
 """The machine: its device, its precision, its memory, its versions."""
 
+import gc
 import os
 import platform
 import random
@@ -132,6 +133,13 @@ def _processor_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def free_memory() -> None:
+    """Give back what this process no longer needs of the accelerator's memory."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def resident_bytes() -> int:

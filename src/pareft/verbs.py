@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from rich.console import Console
 
-from pareft.arms import compare, compare_runs
+from pareft.arms import compare, compare_runs, name_runs
 from pareft.artefact import check_base
 from pareft.comparison import Comparison
 from pareft.console import make_families_table, make_interval_tables, make_scores_table, make_table
@@ -16,15 +16,20 @@ from pareft.errors import DataError, PlanError, RunError
 from pareft.exporting import export
 from pareft.files import write_atomic
 from pareft.inference import evaluate, generate
-from pareft.live import LiveProgress
+from pareft.live import LiveProgress, start_console
 from pareft.models.plan import PruningPlan
 from pareft.pipeline import run
 from pareft.pruning import plan
 from pareft.recipe import Recipe
 from pareft.recipe_file import parse_changes
 from pareft.report.families import write_families
-from pareft.report.figure import draw_png
+from pareft.report.figure import draw_png, render_png, render_svg
+from pareft.report.latex import write_latex
+from pareft.report.page import write_page
+from pareft.report.plots import CAPTIONS, draw_plots
 from pareft.report.table import write_csv, write_markdown
+from pareft.reporting import EXAMPLES, Report, collect_report
+from pareft.run_folder import COMPARISON
 from pareft.runtime import find_processes
 from pareft.tuning.remapping import remap
 
@@ -47,19 +52,35 @@ def run_and_show(recipe: Path, changes: list[str], arm: str | None, out: Path | 
         )
 
 
-def compare_and_show(recipe: Path, changes: list[str], out: Path | None) -> None:
+def compare_and_show(
+    recipe: Path, changes: list[str], out: Path | None, report: Path | None, *, examples: int | None, show_text: bool
+) -> None:
     """`pareft compare`, of a recipe's arms, or of runs that are finished."""
-    console = Console()
+    if report and report.exists() and not report.is_dir():
+        raise RunError(f"{report} is a file; give --report a folder")
+    if not report and (examples is not None or show_text):
+        raise RunError("--examples and --show-text say what a report shows; give the folder to write it to with --report")
+    console = start_console()
     if recipe.is_dir():
-        comparison = compare_runs([recipe, *map(Path, changes)])
+        runs = [recipe, *map(Path, changes)]
+        comparison, folders = compare_runs(runs), name_runs(runs)
         console.print(make_table(comparison), *make_interval_tables(comparison))
         if out:
             write_comparison(comparison, out)
-            write_atomic(out / "comparison.json", comparison.to_json())
+            write_atomic(out / COMPARISON, comparison.to_json())
             console.print(f"Written to {out}: comparison.png, .md, .csv, .json", soft_wrap=True)
-        return
-    folder = out or Path("runs") / recipe.stem
-    show_comparison(recipe, folder, title=recipe.stem, console=console, changes=parse_changes(changes))
+    else:
+        home = out or Path("runs") / recipe.stem
+        comparison = show_comparison(recipe, home, title=recipe.stem, console=console, changes=parse_changes(changes))
+        folders = {row.arm: home / row.arm for row in comparison.rows}
+    if report:
+        write_report(collect_report(comparison, folders, examples=choose_count(examples), show_text=show_text), report)
+        console.print(f"Written to {report}: report.html, .md, .csv, .tex, .json, and plots/", soft_wrap=True)
+
+
+def choose_count(asked: int | None) -> int:
+    """How many examples a report shows."""
+    return EXAMPLES if asked is None else asked
 
 
 def show_comparison(
@@ -79,6 +100,27 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     write_atomic(folder / "comparison.md", write_markdown(comparison))
     write_atomic(folder / "comparison.csv", write_csv(comparison))
     write_atomic(folder / "comparison.png", draw_png(comparison))
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """`report.html`, `.md`, `.csv`, `.tex`, `.json`, and the plots as PNG and SVG in `plots/`; those with examples are private.
+    Plots of an earlier report that this one has no numbers for go.
+    """
+    comparison, plots = report.comparison, draw_plots(report)
+    for stem in CAPTIONS:
+        png, svg = (folder / "plots" / f"{stem}.{suffix}" for suffix in ("png", "svg"))
+        if stem in plots:
+            write_atomic(png, render_png(plots[stem]))
+            write_atomic(svg, render_svg(plots[stem], salt=stem))
+        else:
+            png.unlink(missing_ok=True)
+            svg.unlink(missing_ok=True)
+    written = {
+        "md": write_markdown(comparison), "csv": write_csv(comparison), "tex": write_latex(comparison), "json": report.to_json(),
+        "html": write_page(comparison.title, [report]),
+    }  # fmt: skip
+    for suffix, text in written.items():
+        write_atomic(folder / f"report.{suffix}", text, private=suffix in ("json", "html"))
 
 
 def evaluate_and_show(run: Path, changes: list[str], split: str, metrics: str | None, out: Path | None, *, merged: bool) -> None:
@@ -125,7 +167,7 @@ def generate_and_show(
 
 def make_console() -> Console:
     """The terminal; among several processes, of the first one alone."""
-    return Console(quiet=find_processes().rank > 0)
+    return start_console(quiet=find_processes().rank > 0)
 
 
 def print_plan(
@@ -154,7 +196,7 @@ def export_and_show(run: Path, folder: Path, forms: list[str]) -> None:
     if len(forms) > 1:
         raise RunError(f"give one of {', '.join(f'--{form}' for form in forms)}; each goes into a folder of its own")
     done = export(run, folder, forms[0] if forms else "merged")  # type: ignore[arg-type]
-    console = Console()
+    console = start_console()
     console.print(f"{done.form}: {done.folder}, {done.bytes / 1e6:.1f} MB", soft_wrap=True)
     for note in done.notes:
         console.print(f"- {note}", soft_wrap=True, highlight=False)
@@ -173,7 +215,7 @@ def show_families(*, markdown: bool) -> None:
     if markdown:
         print(write_families(), end="")
     else:
-        Console().print(make_families_table())
+        start_console().print(make_families_table())
 
 
 def parse_numbers(option: str, text: str) -> list[int]:

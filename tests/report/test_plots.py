@@ -2,6 +2,7 @@ import io
 import warnings
 from xml.etree import ElementTree
 
+import matplotlib
 import pytest
 from made import make_bare, make_hostile, make_report, score
 from matplotlib.image import imread
@@ -85,3 +86,10 @@ def test_the_font_is_the_pages_but_for_its_size():
     ):  # since matplotlib 3.11, before
         svg = inline_svg(f'<svg><text style="{style}; fill: #24292f">a</text></svg>', prefix="p-", name="n")
         assert '<text font-size="9px" fill="currentColor">a</text>' in svg
+
+
+def test_a_users_own_style_changes_nothing():
+    plain = {stem: render_svg(figure, salt=stem) for stem, figure in draw_plots(make_report()).items()}
+    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "lines.linewidth": 9, "text.parse_math": True}):
+        styled = {stem: render_svg(figure, salt=stem) for stem, figure in draw_plots(make_report()).items()}
+    assert styled == plain

@@ -123,6 +123,9 @@ def test_a_name_says_no_more_than_the_last_two_folders(tmp_path, monkeypatch):
     for folder, name in (("runs/mts/lora", "mts/lora"), ("alice/out", "out"), ("alice/trial/full", "trial/full")):
         assert Tracked(tmp_path / folder, 0).name == name
     assert Tracked(trackers.Path("out"), 0).name == "out"
+    (tmp_path / "home").symlink_to(tmp_path / "alice")
+    (tmp_path / "alice").mkdir()
+    assert Tracked(tmp_path / "home" / "out", 0).name == "out"
 
 
 @pytest.fixture
@@ -214,6 +217,14 @@ def test_mlflow_gets_numbers_by_its_client(fake, tmp_path):
     with pytest.raises(KeyboardInterrupt), track(["mlflow"], Tracked(tmp_path, 0)):
         raise KeyboardInterrupt
     assert calls[-1] == ("r", "FAILED")
+
+
+def test_mlflow_finds_a_run_whose_name_has_a_quote():
+    asked = []
+    client = types.SimpleNamespace(search_runs=lambda _, where, **__: asked.append(where) or [])
+    for name in ("mts/lora", "carol's/lora"):
+        assert trackers._find_mlflow_run(client, "7", name) is None
+    assert asked == ["attributes.run_name = 'mts/lora'", 'attributes.run_name = "carol\'s/lora"']
 
 
 def test_a_tracker_that_fails_later_does_not_end_training(fake, tmp_path):

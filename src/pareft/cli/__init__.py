@@ -12,7 +12,7 @@ import typer
 import typer.core
 
 from pareft.cli.prepare import prepare
-from pareft.errors import PareftError, PareftWarning
+from pareft.errors import PareftError, PareftWarning, RunError
 
 
 class Verbs(typer.core.TyperGroup):
@@ -71,6 +71,11 @@ ChangesArgument = Annotated[
 ]
 OutOption = Annotated[Path | None, typer.Option(help="The folder to write to.  \\[default: runs/<recipe>]", show_default=False)]
 
+ExamplesOption = Annotated[
+    int | None, typer.Option(min=0, help="How many test examples the report shows.  \\[default: 24]", show_default=False)
+]
+ShowTextOption = Annotated[bool, typer.Option("--show-text", help="Show the sources of these examples, too.")]
+
 
 @app.command()
 def demo(
@@ -105,13 +110,61 @@ def compare(
         typer.Argument(metavar="[KEY=VALUE]...", help="Lines of the recipe to change, such as train.epochs=3; or more runs."),
     ] = None,
     out: OutOption = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report to this folder: a page, plots, Markdown, CSV, LaTeX.", show_default=False)
+    ] = None,
+    examples: ExamplesOption = None,
+    show_text: ShowTextOption = False,
 ) -> None:
     """Run every arm of a recipe and print the table. Finished arms are read, an interrupted one goes on. Or: tabulate runs that are
     finished, the first as 100 %.
     """
     from pareft.verbs import compare_and_show
 
-    compare_and_show(recipe, changes or [], out)
+    compare_and_show(recipe, changes or [], out, report, examples=examples, show_text=show_text)
+
+
+@app.command()
+def reproduce(
+    table: Annotated[str, typer.Argument(help="table3, table4a, table4b, table5a, table5b, table6 or all.", show_default=False)],
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Lines of all its recipes to change, such as train.precision=bf16."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count every arm beside the paper, and forecast memory and hours; run nothing.")
+    ] = False,
+    teraflops: Annotated[
+        float | None, typer.Option(min=0.001, help="Forecast for a machine that multiplies matrices so fast.", show_default=False)
+    ] = None,
+    small: Annotated[bool, typer.Option("--small", help="Run all of it with small bases and synthetic data, offline.")] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder that discharge/, radiology/, healthcaremagic/ and icliniq/ are in.  \\[default: data]",
+            show_default=False,
+        ),
+    ] = None,
+    bart: Annotated[str | None, typer.Option(help="A base in the place of BART-large.", show_default=False)] = None,
+    t5: Annotated[str | None, typer.Option(help="A base in the place of T5-large.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to.  \\[default: runs/paper or runs/paper-small]", show_default=False)
+    ] = None,
+    examples: ExamplesOption = None,
+    show_text: ShowTextOption = False,
+) -> None:
+    """Run a table of arXiv 2305.08285 again, with the paper's figures beside ours. An interrupted call goes on."""
+    from pareft.reproduce_verbs import foresee_and_show, parse_request, reproduce_and_show
+
+    request = parse_request(table, changes or [], small=small, data=data, bart=bart, t5=t5, out=out)
+    if dry_run and (examples is not None or show_text):
+        raise RunError("--examples and --show-text are of tables that are run; leave them out with --dry-run")
+    if teraflops and not dry_run:
+        raise RunError("--teraflops is for a forecast; add --dry-run")
+    if dry_run:
+        foresee_and_show(request, teraflops)
+    else:
+        reproduce_and_show(request, examples=examples, show_text=show_text)
 
 
 @app.command()

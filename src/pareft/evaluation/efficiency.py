@@ -5,8 +5,10 @@ from statistics import median
 
 METHOD = (
     "every arm in a process of its own, all alive at once; one training step (forward, backward, clip, AdamW) of each arm in turn "
-    "on the same batches, {warmup} rounds uncounted, then {steps} counted; speed = full median / arm median; memory = {memory}"
+    "on the same batches, {warmup} rounds uncounted, then {steps} counted; speed = the first arm's median / the arm's; "
+    "memory = {memory}"
 )
+APART = "one arm after the other, as they did not fit onto the machine together; of each"
 CPU_MEMORY = "peak resident bytes of the arm's process above what it held before the model was built"
 CUDA_MEMORY = "peak bytes allocated on the GPU by the arm's process (torch.cuda.max_memory_allocated)"
 

@@ -25,6 +25,7 @@ from pareft.records import Identity
 from pareft.runtime import Processes
 
 Row = dict[str, Any]
+TEXTS = ("prediction", "reference")  # of every row
 _NOT_HOW = {"_name_or_path", "transformers_version", PLAN_KEY, LAYERS_KEY}  # what a config says besides how the model computes
 _NOT_WHICH = {"truncation", "padding"}  # what a tokenizer remembers of its last call
 
@@ -191,12 +192,17 @@ def read_rows(path: Path) -> list[Row]:
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
             rows = [json.loads(line) for line in file]
-        if all(isinstance(row, dict) and {"id", "prediction", "reference"} <= set(row) for row in rows):
+        if all(isinstance(row, dict) and "id" in row and all(isinstance(row.get(key), str) for key in TEXTS) for row in rows):
             return rows
         reason = "a row without id, prediction or reference"
     except (OSError, ValueError) as error:
         reason = str(error)
     raise RunError(f"cannot read the predictions in {path}: {reason}; delete the arm's folder to run it again")
+
+
+def list_values(row: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of a row by name."""
+    return {name: value for name, value in row.items() if name != "id" and isinstance(value, int | float)}
 
 
 def list_examples(rows: Iterable[Row]) -> list[tuple[Identity, str]]:

@@ -26,6 +26,7 @@ def plan(
     heads: Units | None = None,
     neurons: Units | None = None,
     revision: str | None = None,
+    weights: bool = True,
 ) -> PruningPlan:
     """Plan what of a base stays; all numbers are 0-based and the base's own.
 
@@ -37,6 +38,7 @@ def plan(
         heads: the kept heads (key-value groups under GQA) by `stack.attention` and layer: `{"decoder.cross": {3: [0, 2]}}`.
         neurons: the kept feed-forward neurons by stack and layer: `{"encoder": {0: range(1024)}}`.
         revision: the Hub's.
+        weights: whether the plan is to know the base's weights, and fit no others; without, only its config is read.
 
     Raises:
         PlanError: a layer, head or neuron out of range, nothing left of a stack, no such stack, layers that could not run.
@@ -45,7 +47,7 @@ def plan(
     if by not in get_args(Rule):
         raise PlanError(f"no rule {by!r}; there is {', '.join(get_args(Rule))}")
     source = base if isinstance(base, Base) else open_base(str(base), revision=revision)
-    whole = identify(source, find_tensors(source))
+    whole = identify(source, find_tensors(source) if weights else {})
     values: dict[str, Any] = whole.model_dump()
     if layers is None and heads is None and neurons is None:
         kept = {stack: alternating(depth) for stack, depth in whole.depths.items()} if by == "alternating" else whole.layers

@@ -2,8 +2,10 @@
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import rc_context, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -12,8 +14,13 @@ from pareft.comparison import Comparison, Row
 from pareft.report.table import explain, format_row, list_columns
 
 COLOURS = ("#4c566a", "#d08770", "#5e81ac", "#2e8b57", "#b48ead", "#a3be8c", "#bf616a", "#88c0d0")
+OURS: Sequence[str | Path | dict[str, Any]] = [
+    "default",
+    {"text.parse_math": False},
+]  # whatever the user's own style; names are no formulas
 
 
+@style.context(OURS)
 def draw_png(comparison: Comparison) -> bytes:
     """Four panels of bars above the table itself, as PNG bytes."""
     rows = [row for row in comparison.rows if row.trainable is not None]
@@ -38,12 +45,14 @@ def start_figure(title: str = "", *, width: float, height: float) -> Figure:
     return figure
 
 
+@style.context(OURS)
 def settle(figure: Figure) -> None:
     """Lay a figure out, now and for good: each drawing of it is then the same."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
 
+@style.context(OURS)
 def render_png(figure: Figure) -> bytes:
     """A figure as PNG bytes, without the version that drew it."""
     buffer = io.BytesIO()
@@ -51,6 +60,7 @@ def render_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+@style.context(OURS)
 def render_svg(figure: Figure, *, salt: str, transparent: bool = False) -> str:
     """A figure as SVG whose text is text, without date and version. `salt`: what its ids are made of, so that figures differ."""
     buffer = io.StringIO()

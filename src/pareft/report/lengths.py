@@ -5,16 +5,18 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pareft.report.figure import COLOURS, render_png, start_figure
+from pareft.report.figure import COLOURS, OURS, render_png, start_figure
 
 BINS = 40
 SHOWN_PERCENT = 99.5  # of the examples are on the axis; the longest few would press the others together
 HEADROOM = 1.3  # above the highest bar, for what is written beside the limit
 
 
+@style.context(OURS)
 def draw_lengths(lengths: Mapping[str, npt.NDArray[np.int32]], limits: Mapping[str, int], *, title: str) -> bytes:
     """Histograms side by side (source, target) of examples by their tokens, (N,), each with its limit, as PNG bytes."""
     figure = start_figure(title, width=5.2 * len(lengths), height=3.8)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from itertools import cycle
 
 import numpy as np
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from pareft.comparison import Row
 from pareft.records import ArmEfficiency
-from pareft.report.figure import COLOURS, render_png, render_svg, settle, start_figure
+from pareft.report.figure import COLOURS, OURS, render_png, render_svg, settle, start_figure
 from pareft.report.labelling import name_points, say_plainly
 from pareft.report.table import name_score
 from pareft.reporting import ArmReport, Report
@@ -40,6 +41,7 @@ class Sign:
     marker: str
 
 
+@style.context(OURS)
 def draw_plots(report: Report) -> dict[str, Figure]:
     """The plots for which a report has numbers, by the stems of their files: those of `CAPTIONS`, in that order."""
     rows = [row for row in report.comparison.rows if row.trainable is not None]

@@ -68,23 +68,32 @@ def _number(value: float | None, digits: int) -> str:
 def write_markdown(comparison: Comparison) -> str:
     """The table with its title and the notes that say what its columns are."""
     columns, cells = list_columns(comparison), [format_row(row, comparison.quality) for row in comparison.rows]
-    lines = [" | ".join(columns), " | ".join(["---"] + ["---:"] * (len(columns) - 1)), *(" | ".join(row) for row in cells)]
-    table = "\n".join(f"| {line} |" for line in lines)
+    table = "\n".join(map(_join_cells, [columns, ["---"] + ["---:"] * (len(columns) - 1), *cells]))
     notes = "\n".join(f"- {note}" for note in explain(comparison))
     return f"# {comparison.title}\n\n{table}\n\n{notes}\n{_write_intervals(comparison)}"
 
 
+def _join_cells(cells: Sequence[str]) -> str:
+    escaped = (cell.replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
+
+
 def _write_intervals(comparison: Comparison) -> str:
-    """A table of every score with its interval, and of its difference from the first arm's with its own; empty without them."""
+    """A table of every score with its interval, its difference from the first arm's and what of that is kept, each with its own;
+    empty without them.
+    """
     if not any(row.intervals for row in comparison.rows):
         return ""
-    lines = ["| Arm | Metric | Score | 95 % | Less the first arm's | 95 % | |", "| --- | --- | ---: | ---: | ---: | ---: | --- |"]
+    heads = ["Arm", "Metric", "Score", "95 %", "Less the first arm's", "95 %", "Kept %", "95 %", ""]
+    lines = [_join_cells(heads), f"| --- | --- |{' ---: |' * 6} --- |"]
     for row in comparison.rows:
         for name, score in row.intervals.items():
             apart = row.differences.get(name)
             less = ["–", "–"] if apart is None else [f"{apart.value:+.2f}", _span(apart, "+.2f")]
-            cells = [row.arm, name, f"{score.value:.2f}", _span(score, ".2f"), *less, "≈" if row.resembles(name) else ""]
-            lines.append(f"| {' | '.join(cells)} |")
+            share = row.kept.get(name) if apart else None
+            kept = ["–", "–"] if share is None else [f"{share.value:.1f}", _span(share, ".1f")]
+            cells = [row.arm, name, f"{score.value:.2f}", _span(score, ".2f"), *less, *kept, "≈" if row.resembles(name) else ""]
+            lines.append(_join_cells(cells))
     return "\n" + "\n".join(lines) + "\n"
 
 
@@ -94,7 +103,8 @@ def write_csv(comparison: Comparison) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(list_columns(comparison))
     for row in comparison.rows:
-        writer.writerow([cell.replace(",", "").replace("–", "").replace(" ≈", "") for cell in format_row(row, comparison.quality)])
+        arm, *cells = format_row(row, comparison.quality)
+        writer.writerow([arm, *(cell.replace(",", "").replace("–", "").replace(" ≈", "") for cell in cells)])
     return file.getvalue()
 
 

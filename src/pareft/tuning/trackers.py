@@ -35,7 +35,8 @@ class Tracked:
     def name(self) -> str:
         """`mts-dialog/lora` of `runs/mts-dialog/lora`: no more of the path, and no home's name, which is its owner's."""
         above = self.folder.parent
-        return "/".join(filter(None, ("" if above == Path.home() else above.name, self.folder.name)))
+        owned = above.resolve() == Path.home().resolve()  # whatever way leads there
+        return "/".join(filter(None, ("" if owned else above.name, self.folder.name)))
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -206,7 +207,7 @@ def _mlflow(run: Tracked) -> Iterator[Send]:
 
 def _find_mlflow_run(client: Any, experiment: str, name: str) -> str | None:
     """The newest run of a name."""
-    where = f"attributes.run_name = '{name}'"
+    where = f'attributes.run_name = "{name}"' if "'" in name else f"attributes.run_name = '{name}'"
     found = client.search_runs([experiment], where, order_by=["attributes.start_time DESC"], max_results=1)
     return found[0].info.run_id if found else None
 

@@ -1,0 +1,87 @@
+"""What a training step will take, before there are weights: its memory, from the tensors it saves, and its operations.
+
+The step is traced on tensors that have shapes and no content, with the library's own modelling code; nothing is guessed of an
+architecture.
+"""
+
+import time
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from pareft.recipe import Recipe
+from pareft.runtime import Precision, choose_device
+
+GRADIENT_AND_ADAM = 4 + 8  # bytes of a trained parameter besides its own: a gradient and AdamW's two moments in float32
+SIDE = 2048  # of the matrices whose product tells how fast the machine is
+ROUNDS = 5
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step with every text as long as the recipe allows: the bytes held when its backward pass begins, with the room
+    for gradients and moments, and its operations. What the backward pass needs for a moment comes on top.
+    """
+
+    memory_bytes: int
+    operations: int
+
+
+def trace_step(model: nn.Module, recipe: Recipe, precision: Precision) -> Step:
+    """Trace forward and backward of one batch of a model on `meta`, which must not be used afterwards.
+
+    Memory: weights (a frozen base is in bf16 where that is computed with, as in a run), gradients and AdamW's moments of what is
+    trained, and all that the forward pass saves for the backward pass.
+    """
+    frozen = torch.bfloat16 if recipe.adapt and precision == "bf16" else torch.float32
+    size, data = recipe.train.batch_size, recipe.data
+    saved: dict[int, torch.Tensor] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        saved[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    with FakeTensorMode(), FlopCounterMode(display=False) as counter:
+        _fake(model.train(), frozen)
+        source, target = (torch.ones(size, tokens, dtype=torch.long) for tokens in (data.max_source_tokens, data.max_target_tokens))
+        dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+        hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+        with hooks, torch.autocast("cpu", dtype, enabled=precision != "fp32"):
+            loss = model(input_ids=source, labels=target).loss
+        own = {parameter.untyped_storage()._cdata: parameter for parameter in model.parameters()}
+        activations = sum(tensor.untyped_storage().nbytes() for key, tensor in saved.items() if key not in own)
+        loss.backward()
+    weights = sum(parameter.untyped_storage().nbytes() for parameter in own.values())
+    trained = sum(parameter.numel() for parameter in own.values() if parameter.requires_grad)
+    operations = counter.get_total_flops() * recipe.train.accumulation
+    return Step(weights + GRADIENT_AND_ADAM * trained + activations, operations)
+
+
+def _fake(model: nn.Module, frozen: torch.dtype) -> None:
+    """Put tensors without content in the place of those on `meta`; a shared one stays shared."""
+    made: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None and id(parameter) not in made:
+                dtype = torch.float32 if parameter.requires_grad else frozen
+                made[id(parameter)] = nn.Parameter(torch.empty(parameter.shape, dtype=dtype), parameter.requires_grad)
+            module._parameters[name] = None if parameter is None else made[id(parameter)]
+        for name, buffer in module._buffers.items():
+            module._buffers[name] = None if buffer is None else torch.empty(buffer.shape, dtype=buffer.dtype)
+
+
+def measure_rate(precision: Precision) -> float:
+    """Floating-point operations a second of this machine's matrix products."""
+    device, dtype = choose_device(), DTYPES[precision]
+    one, other = (torch.ones(SIDE, SIDE, dtype=dtype, device=device) for _ in range(2))
+    seconds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        float((one @ other)[0, 0])  # waits for it
+        seconds.append(time.perf_counter() - started)
+    return 2 * SIDE**3 / median(seconds)

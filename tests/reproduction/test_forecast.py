@@ -1,0 +1,74 @@
+"""Laws of the forecast: it is what a real step saves, and it grows with what grows."""
+
+import pytest
+import torch
+from conftest import make_config
+from transformers import AutoModelForSeq2SeqLM
+
+from pareft.models.structure import build_on_meta
+from pareft.recipe import LoraSettings, resolve
+from pareft.reproduction.forecast import GRADIENT_AND_ADAM, measure_rate, trace_step
+from pareft.tuning.adapters import attach
+
+
+def make_recipe(**lines):
+    train = {"batch_size": 3} | lines.pop("train", {})
+    return resolve({"base": "x", "data": {"path": "x", "max_source_tokens": 12, "max_target_tokens": 7}, "train": train} | lines)
+
+
+def count_saved(model, recipe):
+    """The bytes that a real forward pass saves for the backward pass, weights not counted."""
+    saved = {}
+
+    def keep(tensor):
+        saved[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    source, target = torch.ones(3, 12, dtype=torch.long), torch.ones(3, 7, dtype=torch.long)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(input_ids=source, labels=target)
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    return sum(tensor.untyped_storage().nbytes() for place, tensor in saved.items() if place not in weights)
+
+
+@pytest.mark.parametrize("family", ["bart", "t5", "t5-gated"])
+@pytest.mark.parametrize("adapt", [None, {"rank": 2}])
+def test_what_is_saved_is_what_a_real_step_saves(family, adapt):
+    recipe = make_recipe(adapt=adapt)
+    real, traced = AutoModelForSeq2SeqLM.from_config(make_config(family)), build_on_meta(make_config(family))
+    if adapt:
+        real, traced = (attach(model, LoraSettings(rank=2)) for model in (real, traced))
+    weights = sum(parameter.numel() for parameter in real.parameters())
+    trained = sum(parameter.numel() for parameter in real.parameters() if parameter.requires_grad)
+    expected = 4 * weights + GRADIENT_AND_ADAM * trained + count_saved(real.train(), recipe)
+    assert trace_step(traced, recipe, "fp32").memory_bytes == pytest.approx(expected, rel=0.02)
+
+
+def trace(family="t5", precision="fp32", **lines):
+    recipe = make_recipe(**lines)
+    model = build_on_meta(make_config(family))
+    return trace_step(attach(model, recipe.adapt) if recipe.adapt else model, recipe, precision)
+
+
+def test_operations_grow_with_the_batch_and_with_accumulation():
+    once = trace()
+    assert trace(train={"batch_size": 6}).operations == 2 * once.operations
+    assert trace(train={"accumulation": 2}).operations == 2 * once.operations
+    assert trace(train={"accumulation": 2}).memory_bytes == once.memory_bytes
+
+
+def test_adapters_need_less_memory_and_fewer_operations():
+    full, lora = trace(), trace(adapt={"rank": 2})
+    assert lora.memory_bytes < full.memory_bytes
+    assert lora.operations < full.operations
+
+
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_a_frozen_base_is_in_bf16_where_that_is_computed_with(family):
+    full, half = (trace(family, precision, adapt={"rank": 2}) for precision in ("fp32", "bf16"))
+    assert half.memory_bytes < full.memory_bytes
+    assert half.operations == full.operations
+
+
+def test_the_rate_is_one_of_this_machine():
+    assert measure_rate("fp32") > 1e8
