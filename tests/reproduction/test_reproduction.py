@@ -144,6 +144,20 @@ def test_a_folder_of_another_recipe_is_found_before_anything_is_run(reproduced, 
         list(reproduce(Request("table4a", tmp_path, bases=asked.bases, data=asked.data, changes=asked.changes)))
 
 
+def test_of_several_tables_every_arm_is_checked(bases, monkeypatch, tmp_path):
+    """Table 6, the last, has no l-prun, and shares its recipe with two that have: all that is in the way is said at once."""
+    for kind in EXAMPLES:
+        write_data(tmp_path / "data", kind)
+    for place in ("discharge-bart/l-prun", "icliniq-t5/lora"):
+        (tmp_path / "out" / place).mkdir(parents=True)
+        (tmp_path / "out" / place / "notes.txt").write_text("mine")
+    asked = Request(
+        "all", tmp_path / "out", bases={side: str(bases[side]) for side in ("bart", "t5")}, data=tmp_path / "data", changes=TINY
+    )
+    with pytest.raises(RunError, match=r"discharge-bart/l-prun is not empty .*icliniq-t5/lora is not empty"):
+        list(reproduce(asked))
+
+
 def test_fp16_for_t5_is_found_before_anything_is_run(reproduced, monkeypatch, tmp_path):
     asked, _, _ = reproduced
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)

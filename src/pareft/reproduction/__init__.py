@@ -102,18 +102,23 @@ def reproduce(
         RecipeError: what `list_experiments` refuses.
     """
     tables = {table: list_experiments(request, table) for table in list_tables(request.table)}
-    ahead = {
-        name: recipe
-        for experiments in tables.values()
-        for name, recipe in experiments.items()
-        if not all(_is_done(request.out / name / arm, recipe) for arm in recipe.arms)
-    }
+    ahead = _list_unfinished(tables, request.out)
     if request.small:
         for kind in dict.fromkeys(split_name(name)[0] for name in ahead):
             prepare_small(kind, request.home, progress=progress)
     check_ready(ahead, request.out)
     for table, experiments in tables.items():
         yield _run_table(table, experiments, request, progress, on_line, examples=examples, show_text=show_text)
+
+
+def _list_unfinished(tables: Mapping[str, Mapping[str, Recipe]], out: Path) -> dict[str, Recipe]:
+    """The recipes of which an arm is not finished, each with the arms of all tables."""
+    whole: dict[str, Recipe] = {}
+    for experiments in tables.values():
+        for name, recipe in experiments.items():
+            arms = whole[name].arms | recipe.arms if name in whole else recipe.arms
+            whole[name] = recipe.model_copy(update={"arms": arms})
+    return {name: recipe for name, recipe in whole.items() if not all(_is_done(out / name / arm, recipe) for arm in recipe.arms)}
 
 
 def _run_table(
