@@ -7,11 +7,12 @@ from rich.table import Table
 
 from pareft.comparison import Comparison
 from pareft.inference import EvaluationRecord
-from pareft.report.beside import title_of
+from pareft.records import name_score
+from pareft.report.beside import list_figures, list_papers, title_of
 from pareft.report.families import FAMILY_COLUMNS, list_families
-from pareft.report.table import explain, format_intervals, format_row, list_columns, list_intervals, name_score
+from pareft.report.table import explain, format_intervals, format_number, format_row, list_columns, list_intervals
 from pareft.reproduction.dry_run import Forecast
-from pareft.reproduction.filling import Line, Reproduction
+from pareft.reproduction.filling import Reproduction
 from pareft.run_tables import LONGEST_NAME
 
 
@@ -92,17 +93,10 @@ def make_reproduction_table(filled: Reproduction) -> Table:
             recipe = line.paper.recipe
             table.add_section()
             table.add_row(recipe, style="bold")
-        table.add_row(line.paper.arm, "ours", *_list_ours(line, filled.score_names), style=None if line.finished else "dim")
-        paper = [f"{line.paper.speed_percent}", f"{line.paper.trained_millions:.1f}", f"{line.paper.memory_gigabytes:.2f}"]
-        table.add_row("", "paper", *paper, *(f"{score:.2f}" for score in line.paper.scores), style="dim")
+        scores = (format_number(line.scores[name].value if name in line.scores else None, 2) for name in filled.score_names)
+        table.add_row(line.paper.arm, "ours", *list_figures(line, scores), style=None if line.finished else "dim")
+        table.add_row("", "paper", *list_papers(line), style="dim")
     return table
-
-
-def _list_ours(line: Line, names: list[str]) -> list[str]:
-    trained = None if line.trained is None else line.trained / 1e6
-    numbers = [(line.speed_percent, 0), (trained, 2), (line.memory_gigabytes, 2)]
-    scores = [(line.scores[name].value if name in line.scores else None, 2) for name in names]
-    return ["–" if value is None else f"{value:.{digits}f}" for value, digits in [*numbers, *scores]]
 
 
 def make_forecast_table(title: str, rows: Sequence[Forecast]) -> Table:

@@ -77,7 +77,6 @@ def write_filled(filled: Reproduction, request: Request) -> None:
 
 
 def write_reproduced(done: Reproduced, request: Request) -> None:
-    """A finished table, and its page."""
-    write_filled(done.filled, request)
+    """The page of a finished table, whose other forms are there since its last line."""
     page = write_page(beside.title_of(done.filled), list(done.reports.values()), beside=beside.write_html(done.filled))
     write_atomic(request.out / f"{done.filled.table}.html", page, private=True)

@@ -7,10 +7,10 @@ import pytest
 from made import make_bare, make_hostile, make_report, score
 from matplotlib.image import imread
 
-from pareft.report.figure import settle, start_figure
+from pareft.report.figure import render_png, render_svg, settle, start_figure
 from pareft.report.inlining import inline_svg
 from pareft.report.labelling import name_points
-from pareft.report.plots import CAPTIONS, draw_plots, render_png, render_svg
+from pareft.report.plots import CAPTIONS, draw_plots
 
 
 def list_texts(svg):

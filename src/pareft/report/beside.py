@@ -2,11 +2,12 @@
 
 import csv
 import io
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from pareft.records import ScoreRecord
 from pareft.report.latex import PREAMBLE, make_tabular
+from pareft.report.table import format_briefly, format_number, join_cells
 from pareft.reproduction.filling import Line, Reproduction
 
 HEADS = ("Arm", "", "Speed %", "Trained M", "Memory GB")
@@ -30,9 +31,10 @@ def list_rows(filled: Reproduction) -> list[list[str]]:
     rows = []
     for line in filled.lines:
         reference = first[line.paper.recipe]
-        rows += [_list_ours(line, filled.score_names), _list_papers(line, filled.score_names)]
+        ours = list_figures(line, (format_briefly(line.scores.get(name)) for name in filled.score_names))
+        rows += [[f"{line.paper.recipe} {line.paper.arm}", "ours", *ours], ["", "paper", *list_papers(line)]]
         if line is not reference:
-            rows.append(["", "kept %", "", "", "", *(_show(line.kept.get(name), 1) for name in filled.score_names)])
+            rows.append(["", "kept %", "", "", "", *(format_briefly(line.kept.get(name), 1) for name in filled.score_names)])
             shares = [100 * own / full for own, full in zip(line.paper.scores, reference.paper.scores, strict=True)]
             rows.append(["", "paper kept %", "", "", "", *(f"{share:.1f}" for share in shares)])
     return rows
@@ -47,32 +49,18 @@ def list_notes(filled: Reproduction) -> list[str]:
     return [*([SMALL] if filled.small else []), whose, *asked, *NOTES, *remarks]
 
 
-def _list_ours(line: Line, names: list[str]) -> list[str]:
-    return [
-        f"{line.paper.recipe} {line.paper.arm}",
-        "ours",
-        _number(line.speed_percent, 0),
-        "–" if line.trained is None else f"{line.trained / 1e6:.2f}",
-        _number(line.memory_gigabytes, 2),
-        *(_show(line.scores.get(name), 2) for name in names),
-    ]
+def list_figures(line: Line, scores: Iterable[str]) -> list[str]:
+    """Ours: speed, trained parameters, memory, and then the scores, as they are given."""
+    trained = None if line.trained is None else line.trained / 1e6
+    numbers = [(line.speed_percent, 0), (trained, 2), (line.memory_gigabytes, 2)]
+    return [*(format_number(value, digits) for value, digits in numbers), *scores]
 
 
-def _list_papers(line: Line, names: list[str]) -> list[str]:
+def list_papers(line: Line) -> list[str]:
+    """The paper's, in the same order."""
     paper = line.paper
-    scores = [f"{score:.2f}" for score, _ in zip(paper.scores, names, strict=True)]
-    return ["", "paper", str(paper.speed_percent), f"{paper.trained_millions:.1f}", f"{paper.memory_gigabytes:.2f}", *scores]
-
-
-def _show(score: ScoreRecord | None, digits: int) -> str:
-    if score is None:
-        return "–"
-    span = "" if score.low is None or score.high is None else f" ({score.low:.1f}–{score.high:.1f})"
-    return f"{score.value:.{digits}f}{span}"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    numbers = [str(paper.speed_percent), f"{paper.trained_millions:.1f}", f"{paper.memory_gigabytes:.2f}"]
+    return [*numbers, *(f"{score:.2f}" for score in paper.scores)]
 
 
 def title_of(filled: Reproduction) -> str:
@@ -85,7 +73,7 @@ def write_markdown(filled: Reproduction) -> str:
     """As Markdown, with its notes."""
     heads = list_heads(filled)
     lines = [heads, ["---", "---", *["---:"] * (len(heads) - 2)], *list_rows(filled)]
-    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    table = "".join(f"{join_cells(cells)}\n" for cells in lines)
     return f"# {title_of(filled)}\n\n{table}\n" + "".join(f"- {note}\n" for note in list_notes(filled))
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Sequence
 
 from pareft.comparison import Comparison
-from pareft.report.table import explain, format_intervals, format_row, list_columns, name_score
+from pareft.records import name_score
+from pareft.report.table import explain, format_intervals, format_row, list_columns
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -11,13 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from pareft.comparison import Row
-from pareft.records import ArmEfficiency
-from pareft.report.figure import COLOURS, OURS, render_png, render_svg, settle, start_figure
+from pareft.records import ArmEfficiency, name_score
+from pareft.report.figure import COLOURS, OURS, settle, start_figure
 from pareft.report.labelling import name_points, say_plainly
-from pareft.report.table import name_score
 from pareft.reporting import ArmReport, Report
-
-__all__ = ["CAPTIONS", "INK", "draw_plots", "render_png", "render_svg"]
 
 INK = "#24292f"  # of text and axes; a page has its own in its place
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")  # more than colours, so that the pairs are many

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from pareft.comparison import Comparison, Row
-from pareft.records import Protocol, ScoreRecord
+from pareft.records import Protocol, ScoreRecord, name_score
 from pareft.report.agreement import Span, find_agreement
+from pareft.report.figure import render_svg
 from pareft.report.inlining import inline_svg
-from pareft.report.plots import CAPTIONS, draw_plots, render_svg
-from pareft.report.table import explain, format_row, format_score, list_columns, name_score
+from pareft.report.plots import CAPTIONS, draw_plots
+from pareft.report.table import explain, format_row, format_score, list_columns
 from pareft.reporting import ArmReport, Example, Report
 
 SCORE_COLUMNS = ("Arm", "Score", "Value (95 %)", "Less {}'s (95 %)", "Kept of {}'s, % (95 %)", "Told from {}'s")

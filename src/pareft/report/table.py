@@ -5,8 +5,7 @@ import io
 from collections.abc import Sequence
 
 from pareft.comparison import Comparison, Row
-from pareft.records import ScoreRecord
-from pareft.records import name_score as name_score
+from pareft.records import ScoreRecord, name_score
 
 COLUMNS = ("Arm", "Speed %", "Trained parameters", "Trained %", "Layers dropped %", "Memory %")
 KEPT = "Quality kept %"
@@ -24,19 +23,19 @@ def format_row(row: Row, quality: Sequence[str]) -> list[str]:
     """
     return [
         row.arm,
-        _number(row.speed_percent, 0),
+        format_number(row.speed_percent, 0),
         "–" if row.trainable is None else f"{row.trainable:,}",
-        _number(row.trainable_percent, 1),
-        _number(100 * row.layers_dropped_ratio, 0),
-        _number(row.memory_percent, 0),
-        *(_number(row.scores.get(name), 2) for name in quality),
-        _number(row.quality_kept_percent, 1) + (" ≈" if row.resembles_in(quality) else ""),
+        format_number(row.trainable_percent, 1),
+        format_number(100 * row.layers_dropped_ratio, 0),
+        format_number(row.memory_percent, 0),
+        *(format_number(row.scores.get(name), 2) for name in quality),
+        format_number(row.quality_kept_percent, 1) + (" ≈" if row.resembles_in(quality) else ""),
     ]
 
 
 def format_intervals(row: Row, names: Sequence[str]) -> list[str]:
     """The arm, and each of its scores with its 95 % interval, marked as in `format_row`."""
-    return [row.arm, *(_interval(row.intervals[name], row.resembles(name)) if name in row.intervals else "–" for name in names)]
+    return [row.arm, *(format_briefly(row.intervals.get(name)) + (" ≈" if row.resembles(name) else "") for name in names)]
 
 
 def list_intervals(comparison: Comparison) -> list[list[str]]:
@@ -45,9 +44,12 @@ def list_intervals(comparison: Comparison) -> list[list[str]]:
     return [names[start : start + INTERVALS_A_ROW] for start in range(0, len(names), INTERVALS_A_ROW)]
 
 
-def _interval(score: ScoreRecord, alike: bool) -> str:
-    span = "" if score.low is None or score.high is None else f" ({score.low:.1f}–{score.high:.1f})"  # three fit in a terminal
-    return f"{score.value:.2f}{span}" + (" ≈" if alike else "")
+def format_briefly(score: ScoreRecord | None, digits: int = 2) -> str:
+    """As `format_score`, with an interval so short that three fit beside each other in a terminal."""
+    if score is None:
+        return "–"
+    span = "" if score.low is None or score.high is None else f" ({score.low:.1f}–{score.high:.1f})"
+    return f"{score.value:.{digits}f}{span}"
 
 
 def format_score(score: ScoreRecord | None, digits: str) -> str:
@@ -61,19 +63,21 @@ def _span(score: ScoreRecord, digits: str) -> str:
     return "–" if score.low is None or score.high is None else f"{score.low:{digits}} to {score.high:{digits}}"
 
 
-def _number(value: float | None, digits: int) -> str:
+def format_number(value: float | None, digits: int) -> str:
+    """An en dash for none."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 
 def write_markdown(comparison: Comparison) -> str:
     """The table with its title and the notes that say what its columns are."""
     columns, cells = list_columns(comparison), [format_row(row, comparison.quality) for row in comparison.rows]
-    table = "\n".join(map(_join_cells, [columns, ["---"] + ["---:"] * (len(columns) - 1), *cells]))
+    table = "\n".join(map(join_cells, [columns, ["---"] + ["---:"] * (len(columns) - 1), *cells]))
     notes = "\n".join(f"- {note}" for note in explain(comparison))
     return f"# {comparison.title}\n\n{table}\n\n{notes}\n{_write_intervals(comparison)}"
 
 
-def _join_cells(cells: Sequence[str]) -> str:
+def join_cells(cells: Sequence[str]) -> str:
+    """A line of a table in Markdown."""
     escaped = (cell.replace("|", "\\|") for cell in cells)
     return f"| {' | '.join(escaped)} |"
 
@@ -85,7 +89,7 @@ def _write_intervals(comparison: Comparison) -> str:
     if not any(row.intervals for row in comparison.rows):
         return ""
     heads = ["Arm", "Metric", "Score", "95 %", "Less the first arm's", "95 %", "Kept %", "95 %", ""]
-    lines = [_join_cells(heads), f"| --- | --- |{' ---: |' * 6} --- |"]
+    lines = [join_cells(heads), f"| --- | --- |{' ---: |' * 6} --- |"]
     for row in comparison.rows:
         for name, score in row.intervals.items():
             apart = row.differences.get(name)
@@ -93,7 +97,7 @@ def _write_intervals(comparison: Comparison) -> str:
             share = row.kept.get(name) if apart else None
             kept = ["–", "–"] if share is None else [f"{share.value:.1f}", _span(share, ".1f")]
             cells = [row.arm, name, f"{score.value:.2f}", _span(score, ".2f"), *less, *kept, "≈" if row.resembles(name) else ""]
-            lines.append(_join_cells(cells))
+            lines.append(join_cells(cells))
     return "\n" + "\n".join(lines) + "\n"
 
 

@@ -22,8 +22,11 @@ STEP = 100_000  # a tenth of a million: the paper's figures are truncated to it
 
 @dataclass(frozen=True)
 class Counted:
-    """An arm's model without weights, its plan, and its parameters; `as_paper` are those trained as the paper counts them."""
+    """An arm's base, its model without weights, its plan, and its parameters; `as_paper` are those trained as the paper counts
+    them.
+    """
 
+    base: Base
     model: nn.Module
     plan: PruningPlan
     trained: int
@@ -72,7 +75,7 @@ def count_arm(recipe: Recipe) -> Counted:
         vocabulary = base.config.vocab_size
         spare = max(0, vocabulary - RELEASE_VOCABULARY.get(base.config.model_type, vocabulary))
         as_paper = counted.trainable - spare * base.config.d_model
-    return Counted(model, decided, counted.trainable, counted.total, as_paper)
+    return Counted(base, model, decided, counted.trainable, counted.total, as_paper)
 
 
 def _count_missing_bias(module: nn.Module) -> int:

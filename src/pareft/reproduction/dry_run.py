@@ -3,7 +3,6 @@ forecast of its memory and hours.
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,12 +10,14 @@ from pathlib import Path
 
 from pareft.data.prepared import SPLIT_NAMES
 from pareft.models.families import find_family
+from pareft.preparation.writing import DESCRIPTION
 from pareft.recipe import Recipe, select_arm
-from pareft.reproduction.counting import Counted, count_arm, open_shape
+from pareft.reproduction.counting import Counted, count_arm
 from pareft.reproduction.experiments import split_name
 from pareft.reproduction.forecast import measure_rate, trace_step
 from pareft.reproduction.paper import EXAMPLES, NOT_REPRODUCIBLE, TABLES, Row
 from pareft.runtime import Precision, choose_precision
+from pareft.tuning.training import plan_steps
 
 UTILISATION = 0.35  # of the rate of large matrix products, that a training step reaches: benchmarks/measure_shape.py prints it
 
@@ -50,10 +51,9 @@ def forecast_table(name: str, experiments: Mapping[str, Recipe], rate: float | N
     for row in TABLES[name].rows:
         recipe = select_arm(experiments[row.recipe], row.arm)
         counted = count_arm(recipe)
-        family = find_family(open_shape(recipe.base, revision=recipe.revision).config)
-        precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
+        precision = choose_precision(recipe.train.precision, half_precision=find_family(counted.base.config).half_precision)
         step = trace_step(counted.model, recipe, precision)
-        steps = count_steps(recipe, count_examples(row.recipe, recipe))
+        _, steps = plan_steps(recipe.train, count_examples(row.recipe, recipe))
         hours = steps * step.operations / ((rate or _rate(precision)) * UTILISATION) / 3600
         remark = NOT_REPRODUCIBLE.get((name, row.arm))
         yield Forecast(row, recipe.base, counted, step.memory_bytes, steps, hours, precision, remark)
@@ -62,15 +62,9 @@ def forecast_table(name: str, experiments: Mapping[str, Recipe], rate: float | N
 _rate = cache(measure_rate)
 
 
-def count_steps(recipe: Recipe, examples: int) -> int:
-    """Optimizer steps of a run that is not stopped early."""
-    train = recipe.train
-    return train.max_steps or math.ceil(math.ceil(examples / (train.batch_size * train.accumulation)) * train.epochs)
-
-
 def count_examples(name: str, recipe: Recipe) -> int:
     """How many examples there are to train on: in the prepared folder, where it is there, else in the paper's Table 1."""
-    described = Path(recipe.data.path or "") / "dataset.json"
+    described = Path(recipe.data.path or "") / DESCRIPTION
     try:
         there = int(json.loads(described.read_text(encoding="utf-8"))["examples"][SPLIT_NAMES[0]])
     except (OSError, ValueError, KeyError, TypeError):

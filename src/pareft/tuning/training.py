@@ -190,8 +190,7 @@ def make_arguments(
     """
     if settings.batch_size % processes:
         raise RecipeError(f"train.batch_size {settings.batch_size} cannot be shared by {processes} processes; give a multiple")
-    steps_per_epoch = math.ceil(examples / (settings.batch_size * settings.accumulation))
-    total = settings.max_steps or math.ceil(steps_per_epoch * settings.epochs)
+    steps_per_epoch, total = plan_steps(settings, examples)
     every = min(total, max(1, round(settings.evaluate_every * steps_per_epoch)))
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(folder),
@@ -224,6 +223,12 @@ def make_arguments(
     )
     arguments.report_to = []  # and not where the environment speaks of Kubeflow either: `trackers` says who gets what
     return arguments
+
+
+def plan_steps(settings: TrainSettings, examples: int) -> tuple[int, int]:
+    """Optimizer steps of an epoch, and of a training that is not stopped early."""
+    steps_per_epoch = math.ceil(examples / (settings.batch_size * settings.accumulation))
+    return steps_per_epoch, settings.max_steps or math.ceil(steps_per_epoch * settings.epochs)
 
 
 def find_checkpoint(folder: Path) -> str | None:
