@@ -91,6 +91,20 @@ BestMetric = RougeName | Literal["bleu", "bertscore_f1", "summac_zs", "accuracy"
 TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 
 
+class FastSettings(Settings):
+    """Ways to the same numbers in less time and memory; `false` takes the plain way.
+
+    `lora`: one pass over what LoRA reads, without casts; `dropout`: masks of sixteen random bits, on a processor; `loss`: logits for
+    a part of the targets at a time; `attention`: on a processor, by matrix products; `batches`: in parts of similar length.
+    """
+
+    lora: bool = True
+    dropout: bool = True
+    loss: bool = True
+    attention: bool = True
+    batches: bool = True
+
+
 class TrainSettings(Settings):
     """AdamW, linear warm-up and decay; every `evaluate_every` epochs a greedy evaluation, short and within `evaluate_share` of the
     time; best checkpoint by `best_metric`, early stopping. `report_to`: trackers that get the numbers of the log.
@@ -111,6 +125,7 @@ class TrainSettings(Settings):
     best_metric: BestMetric = "rouge1"
     patience: PositiveInt = 20
     report_to: list[TrackerName] = []
+    fast: FastSettings = FastSettings()
 
     @field_validator("report_to", mode="before")
     @classmethod
