@@ -313,6 +313,7 @@ def _train(
             arguments,
             patience=recipe.train.patience,
             share=recipe.train.evaluate_share,
+            fast=recipe.train.fast,
             on_progress=tell,
         )
     more = {"total": counted.total, "trainable": counted.trainable, "precision": prepared.precision}

@@ -94,8 +94,9 @@ TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 class FastSettings(Settings):
     """Ways to the same numbers in less time and memory; `false` takes the plain way.
 
-    `lora`: one pass over what LoRA reads, without casts; `dropout`: masks of sixteen random bits, on a processor; `loss`: logits for
-    a part of the targets at a time; `attention`: on a processor, by matrix products; `batches`: in parts of similar length.
+    `lora`: one pass over what LoRA reads, without casts; `dropout`: on a processor, masks of sixteen random bits; `loss`: logits
+    for a part of the targets at a time; `attention`: on a processor, by matrix products; `batches`: in parts of similar length,
+    each of at most `part_tokens`, sources and targets together (`auto`: 4,096 on a processor, any number on CUDA).
     """
 
     lora: bool = True
@@ -103,6 +104,7 @@ class FastSettings(Settings):
     loss: bool = True
     attention: bool = True
     batches: bool = True
+    part_tokens: PositiveInt | Literal["auto"] | None = "auto"
 
 
 class TrainSettings(Settings):

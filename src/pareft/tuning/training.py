@@ -27,12 +27,13 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from pareft.errors import RecipeError
-from pareft.recipe import TrainSettings
+from pareft.recipe import FastSettings, TrainSettings
 from pareft.records import TrainingRecord
 from pareft.runtime import Precision, autocast, find_processes
+from pareft.tuning.fast import quicken
+from pareft.tuning.fast.batches import IGNORED, divide
 
 LENT = ("use_cache", "bos_token_id", "eos_token_id", "pad_token_id")  # what the trainer changes in a config
-IGNORED = -100  # in labels: padding
 Evaluate = Callable[[Any, int], dict[str, float]]
 OnProgress = Callable[[int, int, dict[str, float]], None]
 
@@ -95,10 +96,19 @@ class _Trainer(Seq2SeqTrainer):
 
     control: TrainerControl
 
-    def __init__(self, *, evaluate: Evaluate, report: _Report, **settings: Any) -> None:
+    def __init__(self, *, evaluate: Evaluate, report: _Report, fast: FastSettings, **settings: Any) -> None:
         super().__init__(callbacks=[EarlyStoppingCallback(settings.pop("patience")), report], **settings)
-        self._evaluate_task, self._report = evaluate, report
+        self._evaluate_task, self._report, self._fast = evaluate, report, fast
         self.model_accepts_loss_kwargs = True  # has the trainer count the tokens of a whole batch
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """Forward and backward of a batch, in parts of similar length where that is less work; the parts' losses sum to its own.
+
+        Several processes would wait for each other in every part, and have different numbers of them.
+        """
+        divisible = self.accelerator.num_processes == 1 and num_items_in_batch is not None
+        parts = divide(inputs, model, self._fast) if divisible else [inputs]
+        return torch.stack([super(_Trainer, self).training_step(model, part, num_items_in_batch) for part in parts]).sum()
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         """The model's loss, a mean over the targets' tokens it was given, as their part in the mean over the whole batch, whatever
@@ -137,18 +147,21 @@ def train(
     *,
     patience: int,
     share: float | None = None,
+    fast: FastSettings | None = None,
     on_progress: OnProgress,
 ) -> TrainingRecord:
     """Train in place, from the last checkpoint in the output folder if there is one; the model ends with the best one's weights.
 
     `arguments` are those of `make_arguments`; training ends early after `patience` evaluations without a better score. Evaluations
-    that would take more than `share` of the time are left out, but for the first and the last.
+    that would take more than `share` of the time are left out, but for the first and the last. `fast`: the ways that are taken, all
+    by default.
     """
-    report = _Report(on_progress, share)
-    with _lent(model):
+    report, fast = _Report(on_progress, share), fast or FastSettings()
+    with _lent(model), quicken(model, fast):
         trainer = _Trainer(
             evaluate=task.evaluate,
             report=report,
+            fast=fast,
             patience=patience,
             model=model,
             args=arguments,

@@ -1,15 +1,76 @@
 """Ways to the same numbers in less time and memory. Each has a switch in `train.fast` and equals what it stands in for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
+import torch
+from peft import PeftModel
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
 from pareft.recipe import FastSettings
+from pareft.tuning.fast.attention import attend, can_attend
+from pareft.tuning.fast.dropout import can_drop, drop
+from pareft.tuning.fast.lora import fuse
+from pareft.tuning.fast.loss import defer_logits
 
 
 @contextmanager
-def quicken(model: PreTrainedModel, settings: FastSettings) -> Iterator[None]:
+def quicken(model: PreTrainedModel | PeftModel, settings: FastSettings) -> Iterator[None]:
     """Inside the `with`, the model computes in the ways that are switched on; afterwards it is as it was."""
-    with ExitStack():
+    with ExitStack() as stack:
+        if settings.lora and isinstance(model, PeftModel):
+            stack.enter_context(fuse(model, fast_dropout=settings.dropout))
+        if settings.loss:
+            stack.enter_context(defer_logits(model.get_base_model() if isinstance(model, PeftModel) else model))
+        if (settings.dropout or settings.attention) and not torch.cuda.is_available():
+            stack.enter_context(_OnProcessor(settings))
         yield
+
+
+class _OnProcessor(TorchFunctionMode):
+    """Takes the place of torch's dropout and attention wherever a model calls them."""
+
+    def __init__(self, settings: FastSettings) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        options = dict(kwargs or {})
+        replaced = None
+        if function is functional.dropout and self.settings.dropout:
+            replaced = _drop(*args, **options)
+        elif function is functional.scaled_dot_product_attention and self.settings.attention:
+            replaced = _attend(*args, **options)
+        return function(*args, **options) if replaced is None else replaced
+
+
+def _drop(value: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor | None:
+    """Dropout in the quick way; `None` where that does not apply."""
+    if not training or p == 0.0:
+        return value
+    return drop(value, p) if p < 1.0 and not inplace and can_drop(value) else None
+
+
+def _attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor | None:
+    """Attention in the quick way, in training; `None` where that does not apply."""
+    if not torch.is_grad_enabled() or not can_attend(query, key, attn_mask, dropout_p):
+        return None
+    return attend(query, key, value, attn_mask, dropout_p, is_causal, scale)

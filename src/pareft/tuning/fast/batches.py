@@ -1,0 +1,87 @@
+"""A batch in parts of similar length: the same gradient, with less padding and never more than some tokens in memory at a time."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from pareft.recipe import FastSettings
+
+Batch = Mapping[str, torch.Tensor]
+MULTIPLE = 8  # to which the lengths of a part are padded
+SOURCES = ("input_ids", "attention_mask")  # whose columns are the source's; those of all else are the target's
+IGNORED = -100  # in labels: padding
+PASS_OPERATIONS = {"cpu": 1e10, "cuda": 2e13}  # what could be computed in the time that one more pass costs by itself
+TOKENS = 4096  # of a part on a processor: matrices this large are multiplied as fast as any
+
+
+def divide(batch: Batch, model: nn.Module, settings: FastSettings) -> list[dict[str, torch.Tensor]]:
+    """The parts in which a model is to be trained with a batch, as the settings and the device say."""
+    if not settings.batches or batch["input_ids"].shape[0] == 1:
+        return [dict(batch)]
+    device, parameters = next(model.parameters()).device.type, sum(parameter.numel() for parameter in model.parameters())
+    tokens = (TOKENS if device == "cpu" else None) if settings.part_tokens == "auto" else settings.part_tokens
+    return split(batch, tokens=tokens, pass_tokens=round(PASS_OPERATIONS.get(device, 0) / (4 * parameters)))
+
+
+def split(batch: Batch, *, tokens: int | None, pass_tokens: int) -> list[dict[str, torch.Tensor]]:
+    """Cut a padded batch of sources and labels into parts of similar length, each without the padding it does not need.
+
+    The parts are those with the fewest padded tokens, where a part costs `pass_tokens` more, and none has more than `tokens` unless
+    a single example does. Sums over all parts are sums over the batch.
+
+    Args:
+        batch: `input_ids` and `attention_mask` (examples, sources), `labels` (examples, targets), and what goes along with these.
+        tokens: of a part, sources and targets together; `None`: any number.
+        pass_tokens: how many tokens could be computed in the time that one more part takes by itself.
+    """
+    sources, targets = batch["attention_mask"] != 0, batch["labels"] != IGNORED
+    counts = zip(sources.sum(1).tolist(), targets.sum(1).tolist(), strict=True)
+    lengths = [(_round_up(source), _round_up(target)) for source, target in counts]
+    order = sorted(range(len(lengths)), key=lambda row: (sum(lengths[row]), lengths[row]))
+    parts = _choose([lengths[row] for row in order], tokens, pass_tokens)
+    if len(parts) == 1:
+        return [dict(batch)]
+    return [_take(batch, sources, targets, order[start:end]) for start, end in parts]
+
+
+def _choose(lengths: Sequence[tuple[int, int]], tokens: int | None, pass_tokens: int) -> list[tuple[int, int]]:
+    """The cheapest cuts of a sequence, as the first and the place after the last of every part."""
+    cheapest: list[tuple[float, int]] = [(0.0, 0)]
+    for end in range(1, len(lengths) + 1):
+        found = []
+        source = target = 0
+        for start in range(end - 1, -1, -1):
+            source, target = max(source, lengths[start][0]), max(target, lengths[start][1])
+            padded = (end - start) * (source + target)
+            if tokens is not None and padded > tokens and start < end - 1:
+                break
+            found.append((cheapest[start][0] + padded + pass_tokens, start))
+        cheapest.append(min(found))
+    cuts, end = [], len(lengths)
+    while end:
+        cuts.append((cheapest[end][1], end))
+        end = cheapest[end][1]
+    return cuts[::-1]
+
+
+def _take(batch: Batch, sources: torch.Tensor, targets: torch.Tensor, rows: list[int]) -> dict[str, torch.Tensor]:
+    """Some rows, without the columns that are padding in all of them."""
+    of_source, of_target = _find_columns(sources[rows]), _find_columns(targets[rows])
+    taken = {}
+    for key, value in batch.items():
+        columns = of_source if key in SOURCES else of_target
+        taken[key] = value[rows] if value.dim() == 1 else value[rows][:, columns].contiguous()
+    return taken
+
+
+def _find_columns(used: torch.Tensor) -> slice:
+    """The columns that any row uses, rounded up to a multiple on the side where the padding is."""
+    found = used.any(0).nonzero().flatten().tolist()
+    first, last = (found[0], found[-1] + 1) if found else (0, 1)
+    width = min(_round_up(last - first), used.shape[1])
+    return slice(first, first + width) if first + width <= used.shape[1] else slice(last - width, last)
+
+
+def _round_up(length: int) -> int:
+    return -(-max(1, length) // MULTIPLE) * MULTIPLE

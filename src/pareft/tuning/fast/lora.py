@@ -1,0 +1,130 @@
+"""LoRA in one pass: y = W x + b + (alpha / rank) B A dropout(x), with what the backward pass needs computed by hand.
+
+peft casts x to the adapter's float32 and back, and adds two more tensors of the output's size. Here x is read in the dtype of the
+products, and the update is added to the base's output in place.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from peft.tuners.lora import Linear
+from torch import nn
+from torch.nn import functional
+
+from pareft.tuning.fast.dropout import apply_mask, can_drop, draw_mask
+
+
+@contextmanager
+def fuse(model: nn.Module, *, fast_dropout: bool) -> Iterator[None]:
+    """Inside the `with`, every plain LoRA layer of a model computes in one pass; others, and calls that ask for more, as before."""
+    layers = [module for module in model.modules() if type(module) is Linear]
+    for layer in layers:
+        layer.forward = _make_forward(layer, layer.forward, fast_dropout)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _make_forward(layer: Linear, stock: Callable[..., torch.Tensor], fast_dropout: bool) -> Callable[..., torch.Tensor]:
+    def forward(value: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        name = _find_adapter(layer)
+        if name is None or args or any(option is not None for option in options.values()):
+            return stock(value, *args, **options)
+        base, dropout = layer.get_base_layer(), layer.lora_dropout[name]
+        probability = dropout.p if isinstance(dropout, nn.Dropout) and dropout.training else 0.0
+        dtype = torch.get_autocast_dtype(value.device.type) if torch.is_autocast_enabled(value.device.type) else value.dtype
+        down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
+        rows: torch.Tensor = _Lora.apply(  # type: ignore[no-untyped-call]
+            value.reshape(-1, value.shape[-1]),
+            base.weight,
+            base.bias,
+            down,
+            up,
+            layer.scaling[name],
+            probability,
+            fast_dropout,
+            dtype,
+        )
+        return rows.view(*value.shape[:-1], -1)
+
+    return forward
+
+
+def _find_adapter(layer: Linear) -> str | None:
+    """The one adapter that a layer computes with, if it is a plain LoRA on a plain linear layer that is frozen."""
+    active = [name for name in layer.active_adapters if name in layer.lora_A]
+    if layer.disable_adapters or layer.merged or len(active) != 1 or layer.fan_in_fan_out:
+        return None
+    (name,) = active
+    base, dropout = layer.get_base_layer(), layer.lora_dropout[name]
+    plain = type(base) is nn.Linear and type(dropout) in (nn.Dropout, nn.Identity) and not base.weight.requires_grad
+    return name if plain and name not in layer.lora_variant and not layer.lora_bias[name] else None
+
+
+class _Lora(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        value: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        down: torch.Tensor,
+        up: torch.Tensor,
+        scale: float,
+        probability: float,
+        fast_dropout: bool,
+        dtype: torch.dtype,
+    ) -> torch.Tensor:
+        with torch.autocast(value.device.type, enabled=False):
+            rows = value.to(dtype)
+            weight, down, up = weight.to(dtype), down.to(dtype), up.to(dtype)
+            result = functional.linear(rows, weight, None if bias is None else bias.to(dtype))
+            kept, mask, rescale = _drop(rows, probability, fast_dropout)
+            ctx.scale = scale * rescale
+            inner = kept @ down.T
+            result.addmm_(inner, up.T, alpha=ctx.scale)
+        ctx.dtype = value.dtype
+        ctx.save_for_backward(weight, down, up, kept, inner, mask)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        weight, down, up, kept, inner, mask = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        gradient = gradients[0]
+        of_value = of_bias = of_down = of_up = None
+        with torch.autocast(gradient.device.type, enabled=False):
+            scaled = (gradient @ up).mul_(ctx.scale)
+            if wanted[2]:
+                of_bias = gradient.sum(0, dtype=torch.float32)
+            if wanted[3]:
+                of_down = scaled.T @ kept
+            if wanted[4]:
+                of_up = (gradient.T @ inner).mul_(ctx.scale)
+            if wanted[0]:
+                of_value = gradient @ weight
+                if mask is None:
+                    of_value.addmm_(scaled, down)
+                else:
+                    of_value += _keep(scaled @ down, mask)
+                of_value = of_value.to(ctx.dtype)
+        return of_value, None, of_bias, of_down, of_up, None, None, None, None
+
+
+def _drop(rows: torch.Tensor, probability: float, fast: bool) -> tuple[torch.Tensor, torch.Tensor | None, float]:
+    """What dropout keeps, unscaled; the mask; and the scale."""
+    if probability == 0.0:
+        return rows, None, 1.0
+    if fast and can_drop(rows):
+        mask, scale = draw_mask(rows, probability)
+        return apply_mask(rows, mask), mask, scale
+    mask = torch.empty_like(rows, dtype=torch.bool).bernoulli_(1 - probability)
+    return rows * mask, mask, 1 / (1 - probability)
+
+
+def _keep(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return values.mul_(mask) if mask.dtype == torch.bool else apply_mask(values, mask)

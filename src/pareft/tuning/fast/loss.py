@@ -1,0 +1,175 @@
+"""Cross entropy that never holds the logits of all targets.
+
+A model computes logits and hands them to its own loss. In training the head gives back a promise of logits instead; a cross
+entropy redeems it some rows at a time, and whoever asks for anything else of it gets the logits themselves. The gradient of a row
+is computed with its loss, while its logits are there. (`torch.nn.functional.linear_cross_entropy` does this too, but its loss is in
+bf16 then, and it is slow on a processor.)
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+AT_A_TIME = 2**22  # logits that are held together
+
+
+class Logits:
+    """hidden weight^T + bias, of which nothing is computed yet."""
+
+    def __init__(self, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        self.hidden, self.weight, self.bias = hidden, weight, bias
+
+    @property
+    def shape(self) -> torch.Size:
+        """That of the logits."""
+        return torch.Size((*self.hidden.shape[:-1], self.weight.shape[0]))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Losses are computed in float32."""
+        return torch.float32
+
+    def size(self, dimension: int | None = None) -> Any:
+        """As a tensor's."""
+        return self.shape if dimension is None else self.shape[dimension]
+
+    def float(self) -> "Logits":
+        """Itself: losses are computed in float32."""
+        return self
+
+    def view(self, *shape: int) -> Any:
+        """Rows of logits, still a promise; in another shape, the logits."""
+        if shape in ((-1, self.shape[-1]), (self.hidden.shape[:-1].numel(), self.shape[-1])):
+            return Logits(self.hidden.reshape(-1, self.hidden.shape[-1]), self.weight, self.bias)
+        return self.redeem().view(*shape)
+
+    def __add__(self, other: Any) -> Any:
+        bias = other if isinstance(other, torch.Tensor) and other.numel() == self.shape[-1] == other.shape[-1] else None
+        if bias is None or self.bias is not None:
+            return self.redeem() + other
+        return Logits(self.hidden, self.weight, bias.flatten())
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.redeem(), name)
+
+    def __getitem__(self, place: Any) -> torch.Tensor:
+        return self.redeem()[place]
+
+    def redeem(self) -> torch.Tensor:
+        """The logits."""
+        return functional.linear(self.hidden, self.weight, self.bias)
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        options = dict(kwargs or {})
+        if function is functional.cross_entropy and (found := _find_loss(*args, **options)) is not None:
+            return found
+        return function(*_redeem(args), **{key: _redeem(option) for key, option in options.items()})
+
+
+def _redeem(value: Any) -> Any:
+    """A promise, or those in a sequence, as tensors."""
+    if isinstance(value, Logits):
+        return value.redeem()
+    return type(value)(map(_redeem, value)) if isinstance(value, list | tuple) and not isinstance(value, torch.Size) else value
+
+
+def _find_loss(
+    logits: Any,
+    labels: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> torch.Tensor | None:
+    """The loss in chunks; `None` for what that cannot do."""
+    asks_more = weight is not None or size_average is not None or reduce is not None or label_smoothing or reduction == "none"
+    if asks_more or not isinstance(logits, Logits):
+        return None
+    hidden, head, bias = logits.hidden, logits.weight, logits.bias
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    total: torch.Tensor = _Loss.apply(hidden, head, bias, labels, ignore_index, dtype)  # type: ignore[no-untyped-call]
+    return total if reduction == "sum" else total / (labels != ignore_index).sum()
+
+
+class _Loss(torch.autograd.Function):
+    """The sum of the rows' losses."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        labels: torch.Tensor,
+        ignored: int,
+        dtype: torch.dtype,
+    ) -> torch.Tensor:
+        total = hidden.new_zeros((), dtype=torch.float32)
+        of_hidden, of_weight, of_bias = (
+            torch.zeros_like(value, dtype=kind) if value is not None and needed else None
+            for value, kind, needed in zip(
+                (hidden, weight, bias), (dtype, torch.float32, torch.float32), ctx.needs_input_grad[:3], strict=True
+            )
+        )
+        with torch.autocast(hidden.device.type, enabled=False):
+            cast = weight.to(dtype)
+            together = max(1, AT_A_TIME // weight.shape[0])
+            for first in range(0, len(labels), together):
+                some = slice(first, first + together)
+                rows, targets = hidden[some].to(dtype), labels[some]
+                counted = (targets != ignored).unsqueeze(1)
+                logits = functional.linear(rows, cast, None if bias is None else bias.to(dtype)).float()
+                places = targets.where(targets != ignored, 0).unsqueeze(1)
+                chances = functional.log_softmax(logits, -1)
+                total -= (chances.gather(1, places) * counted).sum()
+                gradient = chances.exp_().scatter_add_(1, places, -torch.ones_like(places, dtype=chances.dtype)).mul_(counted)
+                if of_bias is not None:
+                    of_bias += gradient.sum(0).view(of_bias.shape)
+                narrow = gradient.to(dtype)
+                if of_hidden is not None:
+                    of_hidden[some] = narrow @ cast
+                if of_weight is not None:
+                    of_weight += narrow.T @ rows
+        ctx.save_for_backward(of_hidden, of_weight, of_bias)
+        ctx.dtypes = [None if value is None else value.dtype for value in (hidden, weight, bias)]
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        found = (
+            None if value is None else (value * gradients[0]).to(dtype)
+            for value, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        )
+        return (*found, None, None, None)
+
+
+@contextmanager
+def defer_logits(model: PreTrainedModel) -> Iterator[None]:
+    """Inside the `with`, the head of a model in training promises logits."""
+    head = model.get_output_embeddings()
+    if type(head) is not nn.Linear:
+        yield
+        return
+    stock = head.forward
+
+    def forward(hidden: torch.Tensor) -> Any:
+        return Logits(hidden, head.weight, head.bias) if head.training and torch.is_grad_enabled() else stock(hidden)
+
+    head.forward = forward  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        del head.forward

@@ -1,0 +1,169 @@
+"""Every fast way equals the plain one, and leaves nothing behind."""
+
+import pytest
+import torch
+from tiny import VOCABULARY, make_inputs, make_model
+from torch import nn
+from torch.nn import functional
+
+from pareft.recipe import FastSettings, LoraSettings
+from pareft.tuning.adapters import attach
+from pareft.tuning.fast import quicken
+from pareft.tuning.fast.attention import attend
+from pareft.tuning.fast.loss import Logits
+
+WAYS = ("lora", "dropout", "loss", "attention")
+PLAIN = FastSettings(**dict.fromkeys((*WAYS, "batches"), False))
+WRITERS = ("bart", "mbart", "pegasus", "marian", "led", "t5", "t5-gated", "longt5-global", "whisper", "llama", "gpt2")
+LORA = LoraSettings(target="all", rank=3, alpha=6, dropout=0.0)
+
+
+def only(*ways):
+    return FastSettings(**dict.fromkeys(WAYS, False) | dict.fromkeys(ways, True))
+
+
+def make(name, adapter=LORA):
+    """A tiny model in training, its LoRA away from zero."""
+    torch.manual_seed(3)
+    model = make_model(name)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # GPT-2's own
+    if adapter:
+        model = attach(model, adapter)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.train()
+
+
+def make_batch(model):
+    inputs = make_inputs(model)
+    targets = inputs.pop("decoder_input_ids", inputs.get("input_ids"))
+    labels = targets.clone()
+    labels[1, -2:] = -100
+    if "attention_mask" in inputs and model.config.is_encoder_decoder:
+        inputs["attention_mask"][1, -3:] = 0
+    return inputs | {"labels": labels}
+
+
+def learn(model, batch, settings, precision=None):
+    """Loss and gradient."""
+    model.zero_grad()
+    with quicken(model, settings):
+        with torch.autocast("cpu", precision or torch.bfloat16, enabled=precision is not None):
+            loss = model(**batch).loss
+        loss.backward()
+    gradient = torch.cat([parameter.grad.flatten().float() for parameter in model.parameters() if parameter.grad is not None])
+    return loss.detach().float(), gradient
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("adapter", [LORA, None], ids=["lora", "full"])
+def test_fast_equals_plain(name, adapter):
+    model = make(name, adapter)
+    batch = make_batch(model)
+    loss, gradient = learn(model, batch, PLAIN)
+    for settings in (FastSettings(), *map(only, WAYS)):
+        quick, of_quick = learn(model, batch, settings)
+        assert torch.allclose(quick, loss, rtol=1e-5)
+        assert (of_quick - gradient).norm() <= 1e-5 * gradient.norm()
+
+
+@pytest.mark.parametrize("name", ["bart", "t5", "llama"])
+@pytest.mark.parametrize("adapter", [LORA, None], ids=["lora", "full"])
+def test_in_bf16_fast_is_as_near_to_float32_as_plain(name, adapter):
+    model = make(name, adapter)
+    batch = make_batch(model)
+    (exact, of_exact), (plain, of_plain), (quick, of_quick) = (
+        learn(model, batch, settings, precision)
+        for settings, precision in ((PLAIN, None), (PLAIN, torch.bfloat16), (FastSettings(), torch.bfloat16))
+    )
+    assert (of_quick - of_exact).norm() <= 2 * (of_plain - of_exact).norm()
+    assert abs(quick - exact) <= max(2 * abs(plain - exact), 2**-8 * exact)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_switch_is_honoured(way, monkeypatch):
+    places = {
+        "lora": "pareft.tuning.fast.lora._Lora.forward",
+        "dropout": "pareft.tuning.fast.drop",
+        "loss": "pareft.tuning.fast.loss._Loss.forward",
+        "attention": "pareft.tuning.fast.attend",
+    }
+
+    class Taken(Exception):
+        pass
+
+    def refuse(*_):
+        raise Taken
+
+    monkeypatch.setattr(places[way], refuse)
+    model = make("bart", LORA.model_copy(update={"dropout": 0.5}))
+    model.get_base_model().model.encoder.dropout = 0.5
+    batch = make_batch(model)
+    with pytest.raises(Taken):
+        learn(model, batch, only(way), torch.bfloat16)
+    learn(model, batch, only(*(other for other in WAYS if other != way)), torch.bfloat16)
+
+
+def test_nothing_is_left_on_the_model():
+    model = make("bart")
+    before = {name: dict(vars(module)) for name, module in model.named_modules()}
+    with quicken(model, FastSettings()):
+        assert {name: dict(vars(module)) for name, module in model.named_modules()} != before
+    assert {name: dict(vars(module)) for name, module in model.named_modules()} == before
+    with pytest.raises(ZeroDivisionError), quicken(model, FastSettings()):
+        raise ZeroDivisionError
+    assert {name: dict(vars(module)) for name, module in model.named_modules()} == before
+
+
+def test_a_model_that_is_asked_for_logits_in_training_gives_them():
+    model = make("bart")
+    batch = make_batch(model)
+    expected = model(**batch).logits
+    with quicken(model, FastSettings()):
+        promised = model(**batch).logits
+        assert isinstance(promised, Logits)
+        assert promised.shape == expected.shape
+        assert torch.allclose(promised.softmax(-1), expected.softmax(-1), atol=1e-6)
+        assert torch.allclose(promised[0] * 1, expected[0], atol=1e-5)
+        assert torch.allclose(torch.stack([expected, promised])[1], expected, atol=1e-5)
+        with torch.no_grad():
+            assert isinstance(model(**batch).logits, torch.Tensor)
+        weights = torch.rand(VOCABULARY)
+        rows, labels = promised.view(-1, VOCABULARY), batch["labels"].view(-1)
+        found = functional.cross_entropy(rows, labels, weight=weights, label_smoothing=0.1)
+        wanted = functional.cross_entropy(expected.view(-1, VOCABULARY), labels, weight=weights, label_smoothing=0.1)
+        assert torch.allclose(found, wanted)
+
+
+def test_a_loss_of_many_parts(monkeypatch):
+    monkeypatch.setattr("pareft.tuning.fast.loss.AT_A_TIME", 3 * VOCABULARY)
+    model = make("bart", None)
+    batch = make_batch(model)
+    (loss, gradient), (quick, of_quick) = (learn(model, batch, settings) for settings in (PLAIN, only("loss")))
+    assert torch.allclose(quick, loss)
+    assert (of_quick - gradient).norm() <= 1e-5 * gradient.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_attention_some_heads_at_a_time(dtype, monkeypatch):
+    monkeypatch.setattr("pareft.tuning.fast.attention.AT_A_TIME", 50)
+    query, key, value = (torch.randn(2, 5, length, 4, dtype=dtype, requires_grad=True) for length in (3, 7, 7))
+    mask = torch.rand(2, 1, 3, 7) > 0.3
+    mask[..., 0] = True
+    for options in ({}, {"mask": mask}, {"mask": torch.randn(1, 5, 3, 7, dtype=dtype)}, {"causal": True}, {"scale": 1.0}):
+        theirs = {{"mask": "attn_mask", "causal": "is_causal"}.get(name, name): value for name, value in options.items()}
+        given = torch.randn(2, 5, 3, 4, dtype=dtype)
+        expected = functional.scaled_dot_product_attention(query, key, value, **theirs)
+        found = attend(query, key, value, **options)
+        tolerance = 0.05 if dtype == torch.bfloat16 else 1e-5
+        assert torch.allclose(found, expected, atol=tolerance)
+        for ours, other in zip(
+            torch.autograd.grad(found, (query, key, value), given),
+            torch.autograd.grad(expected, (query, key, value), given),
+            strict=True,
+        ):
+            assert torch.allclose(ours, other, atol=tolerance)
