@@ -74,10 +74,14 @@ class PruneSettings(Settings):
 
 
 class LoraSettings(Settings):
-    """LoRA as in arXiv 2305.08285: scale alpha / rank; `bias: wrapped` also trains the existing bias of every wrapped layer."""
+    """LoRA as in arXiv 2305.08285: scale alpha / rank; `bias: wrapped` also trains the existing bias of every wrapped layer.
+
+    `layers`: which layers of which stack get adapters, 0-based in the model that is adapted; a stack that is not named gets none.
+    """
 
     method: Literal["lora"] = "lora"
     target: Literal["ffn", "qv", "attention", "all"] | Annotated[list[str], Field(min_length=1)] = "ffn"
+    layers: dict[str, Literal["all"] | list[NonNegativeInt]] | None = None
     rank: PositiveInt = 16
     alpha: PositiveFloat = 32
     dropout: float = Field(0.1, ge=0, lt=1)

@@ -233,7 +233,12 @@ def _describe_adapter(recipe: Recipe) -> str:
     if adapt is None:
         return "none: every parameter is trained"
     target = adapt.target if isinstance(adapt.target, str) else ", ".join(adapt.target)
-    return f"LoRA of rank {adapt.rank}, alpha {adapt.alpha:g}, on {target}"
+    where = "".join(f"; {stack} layers {_list(chosen)}" for stack, chosen in (adapt.layers or {}).items() if chosen)
+    return f"LoRA of rank {adapt.rank}, alpha {adapt.alpha:g}, on {target}{where}"
+
+
+def _list(layers: str | list[int]) -> str:
+    return layers if isinstance(layers, str) else ", ".join(map(str, layers))
 
 
 def _describe_parameters(run: RunSummary) -> str:

@@ -6,6 +6,7 @@ from peft import PeftModel
 
 import pareft
 from pareft.errors import AdapterError
+from pareft.models.families import find_family
 from pareft.recipe import LoraSettings
 from pareft.tuning.adapters import merge
 
@@ -80,3 +81,31 @@ def test_named_modules(bases):
     assert {name.split(".lora_")[0].rsplit(".", 1)[-1] for name, p in wrapped.named_parameters() if p.requires_grad} == {"k_proj"}
     with pytest.raises(AdapterError, match="no linear layer 'qproj'; it has fc1, fc2, k_proj"):
         pareft.attach(pareft.load(bases["bart"]), LoraSettings(target=["qproj"]))
+
+
+@pytest.mark.parametrize("layers", [{"decoder": "all"}, {"encoder": [4, 5], "decoder": [1]}])
+def test_adapters_in_some_layers_alone_are_stock_and_in_no_others(base, batch, layers, tmp_path):
+    plan = pareft.plan(base)
+    settings = SETTINGS.model_copy(update={"target": "all", "layers": layers})
+    wrapped = train_a_little(pareft.attach(pareft.load(base, plan), settings), batch)
+    family = find_family(wrapped.config)
+    trained = {(p.stack.name, p.layer) for n, q in wrapped.named_parameters() if q.requires_grad and (p := family.locate(n))}
+    depths = family.depths(wrapped.config)
+    assert trained == {(stack, n) for stack, some in layers.items() for n in (range(depths[stack]) if some == "all" else some)}
+    pareft.save(wrapped, tmp_path)
+    stock = PeftModel.from_pretrained(pareft.load(base, plan), tmp_path).eval()
+    assert torch.equal(logits(stock, batch), logits(wrapped, batch))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"layers": {"decodr": "all"}}, "no stack 'decodr'; it has encoder and decoder"),
+        ({"layers": {"decoder": [6]}}, r"no decoder layer 6; the model that is adapted has 6 there"),
+        ({"layers": {}}, r"none of these layers has a module of adapt.target \(fc1, fc2\)"),
+        ({"layers": {"encoder": "all"}, "target": ["encoder_attn.q_proj"]}, "none of these layers has a module"),
+    ],
+)
+def test_layers_that_are_not_there_are_said(bases, change, said):
+    with pytest.raises(AdapterError, match=said):
+        pareft.attach(pareft.load(bases["bart"]), SETTINGS.model_copy(update=change))

@@ -1,6 +1,7 @@
 """Which modules of a model an adapter wraps, and which it trains as a whole because they started fresh."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -44,12 +45,17 @@ def _split(top: str, whole: Sequence[str], model: PreTrainedModel) -> list[str]:
 
 def find_targets(model: PreTrainedModel, settings: LoraSettings) -> list[str]:
     """The names of the linear layers that `target` stands for in this model, which may be on `meta`: last names where these select
-    just them, else full names.
+    just them, else full names; those of `layers` alone always in full.
 
     Raises:
-        AdapterError: no module is called what `target` says.
+        AdapterError: no module is called what `target` says, or none of these is in `layers`.
     """
     linear = _find_linear(model)
+    targets = _find_everywhere(model, linear, settings)
+    return targets if settings.layers is None else _select_layers(model, linear, targets, settings.layers)
+
+
+def _find_everywhere(model: PreTrainedModel, linear: set[str], settings: LoraSettings) -> list[str]:
     short = sorted({name.rpartition(".")[2] for name in linear})
     if isinstance(settings.target, str):
         return _find_by_role(model, linear, settings.target)
@@ -59,9 +65,36 @@ def find_targets(model: PreTrainedModel, settings: LoraSettings) -> list[str]:
     if head in settings.target:
         raise AdapterError(f"adapt.target: {head} shares its weight with the embeddings and cannot be merged; leave it out")
     for target in settings.target:
-        if not any(name == target or name.endswith(f".{target}") for name in linear):
+        if not any(_is_called(name, target) for name in linear):
             raise AdapterError(f"adapt.target: the base has no linear layer {target!r}; it has {', '.join(short)}")
     return settings.target
+
+
+def _is_called(name: str, target: str) -> bool:
+    """Whether peft takes a module for a target: by its whole name or the end of it."""
+    return name == target or name.endswith(f".{target}")
+
+
+def _select_layers(model: PreTrainedModel, linear: set[str], targets: Sequence[str], layers: Mapping[str, Any]) -> list[str]:
+    """The full names of the targets that are in some layers of some stacks, "all" being all of one."""
+    family = find_family(model.config)
+    depths = family.depths(model.config)
+    for stack, chosen in layers.items():
+        if stack not in depths:
+            raise AdapterError(f"adapt.layers: the base has no stack {stack!r}; it has {' and '.join(depths)}")
+        if chosen != "all" and (beyond := [layer for layer in chosen if layer >= depths[stack]]):
+            raise AdapterError(
+                f"adapt.layers: no {stack} layer {beyond[0]}; the model that is adapted has {depths[stack]} there, 0-based"
+            )
+    found = []
+    for name in sorted(linear):
+        place = family.locate(name)
+        chosen = layers.get(place.stack.name, []) if place else []
+        if place and (chosen == "all" or place.layer in chosen) and any(_is_called(name, target) for target in targets):
+            found.append(name)
+    if not found:
+        raise AdapterError(f"adapt.layers: none of these layers has a module of adapt.target ({', '.join(targets)})")
+    return found
 
 
 def _find_linear(model: PreTrainedModel) -> set[str]:
