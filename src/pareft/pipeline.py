@@ -41,6 +41,7 @@ from pareft.records import Parameters, Protocol, RunRecord, TrainingRecord
 from pareft.run_folder import (
     CHECKPOINTS,
     PREDICTIONS,
+    PREFIX,
     RECIPE,
     RECORD,
     TRAINED,
@@ -64,6 +65,8 @@ from pareft.runtime import (
 from pareft.scoring import evaluate_split, round_scores, score_again, score_validation
 from pareft.sentences import SENTENCE_SPLITTING
 from pareft.tuning.adapters import attach, merge
+from pareft.tuning.prefix.ending import find_prefix
+from pareft.tuning.prefix.serving import keep_prefix
 from pareft.tuning.targets import find_targets
 from pareft.tuning.trackers import Tracked, check_trackers, track
 from pareft.tuning.training import Task, count_steps, make_arguments, train
@@ -153,8 +156,11 @@ def prepare(recipe: Recipe) -> Prepared:
     family = find_family(base.config)
     list_tensors(base)
     decided = decide(base, recipe.prune)
+    shape = build_on_meta(base.config, decided)
     if recipe.adapt:
-        find_targets(build_on_meta(base.config, decided), recipe.adapt)
+        find_targets(shape, recipe.adapt)
+    if recipe.train.cache_frozen_prefix:
+        find_prefix(attach(shape, recipe.adapt) if recipe.adapt else shape)
     check_trackers(recipe.train.report_to)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
     lengths = {
@@ -301,7 +307,10 @@ def _train(
         ),
     )
     tracked = Tracked(folder, steps_before=count_steps(folder / CHECKPOINTS))
-    with track(recipe.train.report_to if processes.first else [], tracked) as send:
+    prefix = keep_prefix(
+        model, examples, recipe.train.cache_frozen_prefix, folder=folder / CHECKPOINTS / PREFIX, precision=prepared.precision
+    )
+    with track(recipe.train.report_to if processes.first else [], tracked) as send, prefix:
 
         def tell(done: int, total: int, values: dict[str, float]) -> None:
             progress.advance(done, total, values)

@@ -24,6 +24,7 @@ from pareft.errors import RecipeError
 
 EXCLUSIVE = {"layers": "plan", "plan": "layers"}  # lines of prune of which only one holds
 PARTS = ("data", "prune", "adapt", "train", "evaluate", "measure")
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 ARM_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+ -]*"
 
 
@@ -92,6 +93,12 @@ RougeName = Literal["rouge1", "rouge2", "rougeL", "rougeLsum"]
 BestMetric = RougeName | Literal["bleu", "bertscore_f1", "summac_zs", "accuracy", "macro_f1", "matthews", "pearson", "spearman"]
 
 
+def count_bytes(size: str) -> int:
+    """How many bytes a size such as `20GB` is; 0 for what is none."""
+    number, unit = size[:-2].strip(), UNITS.get(size[-2:].upper(), 0)
+    return int(float(number) * unit) if re.fullmatch(r"\d+(\.\d+)?", number) else 0
+
+
 TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 
 
@@ -114,6 +121,8 @@ class FastSettings(Settings):
 class TrainSettings(Settings):
     """AdamW, linear warm-up and decay; every `evaluate_every` epochs a greedy evaluation, short and within `evaluate_share` of the
     time; best checkpoint by `best_metric`, early stopping. `report_to`: trackers that get the numbers of the log.
+
+    `cache_frozen_prefix`: what is frozen before everything that is trained is computed once, without dropout, and kept on disk.
     """
 
     epochs: PositiveFloat = 10
@@ -131,7 +140,15 @@ class TrainSettings(Settings):
     best_metric: BestMetric = "rouge1"
     patience: PositiveInt = 20
     report_to: list[TrackerName] = []
+    cache_frozen_prefix: bool | str = False
     fast: FastSettings = FastSettings()
+
+    @field_validator("cache_frozen_prefix", mode="before")
+    @classmethod
+    def _check_size(cls, value: Any) -> Any:
+        if not isinstance(value, bool) and not (isinstance(value, str) and count_bytes(value)):
+            raise ValueError("give true, false, or how much of the disk it may take, such as 20GB")
+        return value
 
     @field_validator("report_to", mode="before")
     @classmethod

@@ -1,0 +1,261 @@
+"""A model trained behind its frozen prefix: the prefix's states come from the store, or are computed, kept and passed on."""
+
+import hashlib
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from pareft.errors import PareftWarning
+from pareft.models.digests import digest_layers
+from pareft.models.families import find_family
+from pareft.models.identity import read_fingerprint
+from pareft.recipe import count_bytes
+from pareft.runtime import Precision, autocast, find_processes
+from pareft.tuning.prefix.ending import Entry, Prefix, find_prefix
+from pareft.tuning.prefix.entering import enter, evaluating, reach, replace_forward
+from pareft.tuning.prefix.store import RowStore
+
+SHARE = 0.5  # of the free disk, where no size is given
+LIBRARIES = ("pareft", "torch", "transformers")  # whose other versions compute anew
+Compute = Callable[[list[int]], torch.Tensor]
+
+
+@contextmanager
+def keep_prefix(
+    model: PreTrainedModel | PeftModel, examples: Dataset, setting: bool | str, *, folder: Path | None, precision: Precision
+) -> Iterator[None]:
+    """Inside, a training step of these examples computes what is frozen before all that is trained only where it is not kept yet.
+    In evaluation the model is what it was, and afterwards altogether.
+
+    Dropout is off in the prefix, in the first epoch too. `setting` is `train.cache_frozen_prefix`; with no folder, what is kept is
+    gone afterwards.
+
+    Raises:
+        RecipeError: nothing is frozen before what is trained.
+    """
+    if setting is False:
+        yield
+        return
+    prefix = find_prefix(model)
+    server = _Server(model.get_base_model() if isinstance(model, PeftModel) else model, prefix)
+    sources, pairs = server.identify(examples)
+    probed = server.probe(examples[0], precision)
+    wanted = {stack: _Wanted(keys, *probed[stack]) for stack, keys in (("encoder", sources), ("decoder", pairs)) if stack in probed}
+    share = _find_share(sum(part.bytes for part in wanted.values()), setting, folder)
+    key = {
+        "base": read_fingerprint(server.base) or digest_layers(server.base, find_family(server.base.config)),
+        "left_out": prefix.describe(),
+        "precision": precision,
+        **{name: version(name) for name in LIBRARIES},
+    }
+    try:
+        for stack, part in wanted.items():
+            server.rows[stack] = part.open(folder / stack if folder else None, key, share)
+        with server.serve():
+            yield
+    finally:
+        for rows in server.rows.values():
+            rows.store.close()
+
+
+def _find_share(wanted: int, setting: bool | str, folder: Path | None) -> float:
+    """How much of what is wanted may be kept; what is there already counts as free disk."""
+    if isinstance(setting, str):
+        limit = count_bytes(setting)
+    else:
+        place = folder or Path(tempfile.gettempdir())
+        there = sum(path.stat().st_blocks * 512 for path in place.rglob("*.bin")) if folder else 0
+        limit = int(SHARE * (shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists())).free + there))
+    share = min(1.0, limit / wanted)
+    if share < 1 and find_processes().first:
+        warnings.warn(
+            f"train.cache_frozen_prefix: {share:.0%} of the prefix's {wanted / 1e9:.1f} GB fit into {limit / 1e9:.1f} GB; the rest "
+            "is computed in every epoch",
+            PareftWarning,
+            stacklevel=3,
+        )
+    return share
+
+
+@dataclass
+class _Rows:
+    """A stack's states by what they were computed from: an example is known by its tokens, wherever it stands in a batch."""
+
+    store: RowStore
+    numbers: dict[bytes, int]
+
+    def fetch(self, keys: Sequence[Sequence[bytes]], tokens: int, device: torch.device, compute: Compute) -> torch.Tensor:
+        """The states of a batch, (B, T, D), zeros where it is padded; keys: what each of B may be known by. `compute` gives the
+        states of some of them, (b, T, D), which are kept.
+        """
+        found = [next((self.numbers[key] for key in some if key in self.numbers), None) for some in keys]
+        kept = [None if number is None else self.store.read(number) for number in found]
+        missing = [place for place, rows in enumerate(kept) if rows is None]
+        states = torch.zeros(len(keys), tokens, self.store.width, dtype=self.store.dtype, pin_memory=device.type == "cuda")
+        for place, rows in enumerate(kept):
+            if rows is not None:
+                states[place, : len(rows)] = rows
+        states = states.to(device, non_blocking=True)
+        if missing:
+            states[missing] = computed = compute(missing).to(self.store.dtype)
+            for place, rows in zip(missing, computed, strict=True):
+                if (number := found[place]) is not None:
+                    self.store.write(number, rows[: self.store.lengths[number]])
+        return states
+
+
+@dataclass
+class _Wanted:
+    """What would be kept of a stack: states of so many tokens by key, each so wide."""
+
+    lengths: dict[bytes, int]
+    width: int
+    dtype: torch.dtype
+
+    @property
+    def bytes(self) -> int:
+        return sum(self.lengths.values()) * self.width * self.dtype.itemsize
+
+    def open(self, folder: Path | None, key: dict[str, Any], share: float) -> _Rows:
+        more = {"examples": _digest(self.lengths), "width": self.width, "dtype": str(self.dtype)}
+        store = RowStore(
+            folder,
+            key | more,
+            list(self.lengths.values()),
+            width=self.width,
+            dtype=self.dtype,
+            limit_bytes=int(share * self.bytes),
+        )
+        return _Rows(store, {known: number for number, known in enumerate(self.lengths)})
+
+
+@dataclass
+class _Server:
+    """Stands between a model and its stacks while it is trained."""
+
+    base: Any
+    prefix: Prefix
+    rows: dict[str, _Rows] = field(default_factory=dict)
+    output: Any = None  # what the encoder returns
+    sources: list[bytes] | None = None  # of the batch whose sources were encoded last
+
+    def identify(self, examples: Dataset) -> tuple[dict[bytes, int], dict[bytes, int]]:
+        """How many tokens there are to keep of every source, and of every pair, by what it is known by."""
+        sources: dict[bytes, int] = {}
+        pairs: dict[bytes, int] = {}
+        for batch in examples.with_format("numpy").iter(1000):
+            for source, labels in zip(batch["input_ids"], batch["labels"], strict=True):
+                known = _identify(source)
+                sources[known] = len(source)
+                if self.prefix.decoder:
+                    pairs[_identify(self._shift(labels)[0].numpy(), known)] = len(labels)
+        return sources, pairs
+
+    def _shift(self, labels: Sequence[int]) -> torch.Tensor:
+        """What the decoder is given for the targets of an example. Returns (1, T)."""
+        return self.base.prepare_decoder_input_ids_from_labels(labels=torch.from_numpy(np.array(labels, dtype=np.int64))[None])
+
+    def probe(self, example: dict[str, Any], precision: Precision) -> dict[str, tuple[int, torch.dtype]]:
+        """How wide every stack's states are, and their type: the encoder's output in that to which its readers cast it."""
+        sizes, device = {}, self.base.device
+        inputs = {name: torch.tensor([example[name]], device=device) for name in ("input_ids", "attention_mask")}
+        with autocast(precision) as context, evaluating(self.base):
+            encoder, decoder = self.prefix.encoder, self.prefix.decoder
+            with reach(encoder) as reached:
+                self.output = encoder.root(**inputs)
+            states = self.output[0] if encoder.whole else reached[0]
+            cast = encoder.whole and precision != "fp32"
+            sizes["encoder"] = states.shape[-1], context.fast_dtype if cast else states.dtype
+            if decoder:
+                with reach(decoder) as reached:
+                    decoder.root(input_ids=self._shift(example["labels"]).to(device), encoder_hidden_states=states)
+                sizes["decoder"] = reached[0].shape[-1], reached[0].dtype
+        return sizes
+
+    @contextmanager
+    def serve(self) -> Iterator[None]:
+        """Inside, both stacks start behind their prefix in training."""
+        encoder, decoder = self.prefix.encoder, self.prefix.decoder
+        with ExitStack() as replaced:
+            plain = encoder.root.forward
+            replaced.enter_context(replace_forward(encoder.root, partial(self._encode, encoder, plain)))
+            if decoder:
+                replaced.enter_context(replace_forward(decoder.root, partial(self._decode, decoder, decoder.root.forward)))
+            yield
+
+    def _encode(
+        self, entry: Entry, plain: Callable[..., Any], input_ids: Any = None, attention_mask: Any = None, **more: Any
+    ) -> Any:
+        self.sources = None
+        if not entry.root.training or input_ids is None or attention_mask is None:
+            return plain(input_ids=input_ids, attention_mask=attention_mask, **more)
+        lengths = attention_mask.sum(1).tolist()
+        tokens = input_ids.cpu().numpy()
+        self.sources = [_identify(row[:length]) for row, length in zip(tokens, lengths, strict=True)]
+
+        def compute(some: list[int]) -> torch.Tensor:
+            with evaluating(entry.root), reach(entry) as reached:
+                output = plain(input_ids=input_ids[some], attention_mask=attention_mask[some])
+            return output[0] if entry.whole else reached[0]
+
+        keys = [(source,) for source in self.sources]
+        states = self.rows["encoder"].fetch(keys, input_ids.shape[1], input_ids.device, compute)
+        if entry.whole:
+            return type(self.output)(last_hidden_state=states)
+        with enter(entry, states):
+            return plain(input_ids=input_ids, attention_mask=attention_mask, **more)
+
+    def _decode(
+        self,
+        entry: Entry,
+        plain: Callable[..., Any],
+        input_ids: Any = None,
+        attention_mask: Any = None,
+        encoder_hidden_states: Any = None,
+        encoder_attention_mask: Any = None,
+        **more: Any,
+    ) -> Any:
+        sources, self.sources = self.sources, None
+        given = {
+            "input_ids": input_ids,
+            "encoder_hidden_states": encoder_hidden_states,
+            "encoder_attention_mask": encoder_attention_mask,
+        }
+        if not entry.root.training or sources is None or input_ids is None or attention_mask is not None:
+            return plain(**given, attention_mask=attention_mask, **more)
+
+        def compute(some: list[int]) -> torch.Tensor:
+            with evaluating(entry.root), reach(entry) as reached:
+                plain(**{name: values[some] for name, values in given.items()}, use_cache=False)
+            return reached[0]
+
+        keys = [self._name_pair(source, row) for source, row in zip(sources, input_ids.cpu().numpy(), strict=True)]
+        states = self.rows["decoder"].fetch(keys, input_ids.shape[1], input_ids.device, compute)
+        with enter(entry, states):
+            return plain(**given, **more)
+
+    def _name_pair(self, source: bytes, tokens: np.ndarray) -> tuple[bytes, bytes]:
+        """What a padded target's pair may be known by: in padding, its last token is one that the decoder needs not be given."""
+        real = int(np.flatnonzero(tokens != self.base.config.pad_token_id).max(initial=0)) + 1
+        return _identify(tokens[:real], source), _identify(tokens[: real - 1], source)
+
+
+def _identify(tokens: np.ndarray, source: bytes = b"") -> bytes:
+    return hashlib.blake2b(np.asarray(tokens, dtype=np.int64).tobytes(), key=source, digest_size=16).digest()
+
+
+def _digest(keys: Iterable[bytes]) -> str:
+    return hashlib.blake2b(b"".join(keys), digest_size=8).hexdigest()
