@@ -158,6 +158,7 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
     from pareft.models.structure import count_parameters
     from pareft.pipeline import build_model, encode_split, prepare
     from pareft.runtime import autocast, peak_memory_bytes, reset_peak_memory, seed_everything
+    from pareft.tuning.prefix.serving import keep_prefix
 
     def answer(**values: Any) -> None:
         answers.write(json.dumps(values) + "\n")
@@ -175,14 +176,12 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
     counted = count_parameters(model)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=recipe.train.learning_rate, weight_decay=recipe.train.weight_decay)
-    answer(trainable=counted.trainable, total=counted.total)
-    for line in requests:
-        if line.strip() == "peak":
-            answer(peak_bytes=peak_memory_bytes() - before)
-            continue
-        start = int(line) * size % max(1, len(rows) - size + 1)
-        batch = collate([rows[index] for index in range(start, min(start + size, len(rows)))]).to(model.device)
-        started = time.perf_counter()
+
+    def take(number: int) -> Any:
+        start = number * size % max(1, len(rows) - size + 1)
+        return collate([rows[index] for index in range(start, min(start + size, len(rows)))]).to(model.device)
+
+    def step(batch: Any) -> None:
         with autocast(prepared.precision):
             loss = model(**batch).loss
         loss.backward()
@@ -191,7 +190,21 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
         optimizer.zero_grad()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        answer(seconds=time.perf_counter() - started)
+
+    kept = recipe.train.cache_frozen_prefix
+    with keep_prefix(model, rows, kept, folder=None, precision=prepared.precision):
+        for number in range(rounds.warmup_steps + rounds.steps if kept else 0):  # steps are those of a later epoch
+            with torch.no_grad(), autocast(prepared.precision):
+                model(**take(number))
+        answer(trainable=counted.trainable, total=counted.total)
+        for line in requests:
+            if line.strip() == "peak":
+                answer(peak_bytes=peak_memory_bytes() - before)
+                continue
+            batch = take(int(line))
+            started = time.perf_counter()
+            step(batch)
+            answer(seconds=time.perf_counter() - started)
 
 
 def _serve_standard_streams() -> None:

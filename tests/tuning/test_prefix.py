@@ -21,7 +21,7 @@ from pareft.tuning.prefix.store import RowStore
 SETTINGS = LoraSettings(target="all", rank=2, alpha=4, dropout=0.0)
 DECODER, UPPER, BOTH = {"decoder": "all"}, {"encoder": [3, 4], "decoder": "all"}, {"decoder": [2, 3]}
 FAMILIES = ("bart", "mbart", "pegasus", "marian", "blenderbot-small", "t5", "t5-gated", "mt5")
-WHOLE_ALONE = ("led", "bert2bert")
+WHOLE_ALONE = ("led", "longt5-local", "longt5-global", "bert2bert")
 
 
 def make_examples(count=6):

@@ -54,7 +54,9 @@ def keep_prefix(
     sources, pairs = server.identify(examples)
     probed = server.probe(examples[0], precision)
     wanted = {stack: _Wanted(keys, *probed[stack]) for stack, keys in (("encoder", sources), ("decoder", pairs)) if stack in probed}
-    share = _find_share(sum(part.bytes for part in wanted.values()), setting, folder)
+    processes = find_processes()
+    total = sum(part.bytes for part in wanted.values())
+    share = processes.share(_find_share(total, setting, folder) if processes.first else None)
     key = {
         "base": read_fingerprint(server.base) or digest_layers(server.base, find_family(server.base.config)),
         "left_out": prefix.describe(),
@@ -80,7 +82,7 @@ def _find_share(wanted: int, setting: bool | str, folder: Path | None) -> float:
         there = sum(path.stat().st_blocks * 512 for path in place.rglob("*.bin")) if folder else 0
         limit = int(SHARE * (shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists())).free + there))
     share = min(1.0, limit / wanted)
-    if share < 1 and find_processes().first:
+    if share < 1:
         warnings.warn(
             f"train.cache_frozen_prefix: {share:.0%} of the prefix's {wanted / 1e9:.1f} GB fit into {limit / 1e9:.1f} GB; the rest "
             "is computed in every epoch",

@@ -1,0 +1,92 @@
+"""What the frozen-prefix cache saves: steps on BART-large's shape, adapters in the decoder alone, in turn with it and without.
+
+    python benchmarks/measure_prefix.py [--depths 8 12] [--steps 5] [--out prefix.json]
+
+Random weights stored in bf16, LoRA of rank 16 on the decoder's feed-forward layers, batch 2, 1024 source and 128 target tokens,
+every row full. The steps with `train.cache_frozen_prefix` are those of the second epoch and later; the steps without are the same
+recipe's. Each way is a process of its own (`pareft.measurement`), and their steps are interleaved. Needs about 6 GiB of memory.
+"""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import torch
+from measure_shape import write_data
+from rich.console import Console
+from transformers import BartConfig, BartForConditionalGeneration
+
+from pareft.files import write_json
+from pareft.measurement import measure
+from pareft.models.checkpoint import load_tokenizer, open_base
+from pareft.recipe import Recipe, resolve, select_arm
+
+WARMUP = 1
+
+
+def write_base(folder: Path, depth: int) -> None:
+    """BART-large's shape with so many layers in each stack, and a tokenizer whose ids it covers."""
+    torch.manual_seed(0)
+    config = BartConfig(d_model=1024, vocab_size=50_265, encoder_layers=depth, decoder_layers=depth, forced_eos_token_id=2)
+    BartForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
+    load_tokenizer(open_base("pareft-mini")).save_pretrained(folder)
+
+
+def make_recipe(base: Path, data: Path, args: argparse.Namespace) -> Recipe:
+    return resolve(
+        {
+            "base": str(base),
+            "data": {"path": str(data), "max_source_tokens": args.source_tokens, "max_target_tokens": args.target_tokens},
+            "adapt": {"target": "ffn", "rank": 16, "alpha": 32, "dropout": 0.1, "bias": "wrapped", "layers": {"decoder": "all"}},
+            "train": {"batch_size": args.batch_size, "precision": args.precision},
+            "measure": {"steps": args.steps, "warmup_steps": WARMUP},
+            "arms": {"without": {}, "with": {"train.cache_frozen_prefix": True}},
+        }
+    )
+
+
+def measure_depth(depth: int, args: argparse.Namespace) -> dict[str, object]:
+    folder = Path(tempfile.mkdtemp(prefix="pareft-prefix-"))
+    try:
+        write_base(folder / "base", depth)
+        write_data(folder / "rows.parquet")
+        recipe = make_recipe(folder / "base", folder / "rows.parquet", args)
+        record = measure({name: select_arm(recipe, name) for name in recipe.arms}, recipe.measure)
+    finally:
+        shutil.rmtree(folder)
+    seconds = {name: arm.step_seconds for name, arm in record.arms.items()}
+    middle = {name: median(values) for name, values in seconds.items()}
+    return {
+        "layers": f"{depth}+{depth}",
+        "median_step_seconds": middle,
+        "times": round(middle["without"] / middle["with"], 2),
+        "peak_bytes": {name: arm.peak_bytes for name, arm in record.arms.items()},
+        "bytes_per_example": 1024 * 2 * args.source_tokens,
+        "step_seconds": seconds,
+        "versions": record.versions,
+        "hardware": record.hardware,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--depths", type=int, nargs="*", default=[8, 12], help="layers of each stack")
+    parser.add_argument("--batch-size", type=int, default=2)
+    parser.add_argument("--source-tokens", type=int, default=1024)
+    parser.add_argument("--target-tokens", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--precision", default="bf16")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    results = []
+    for depth in args.depths:
+        results.append(measure_depth(depth, args))
+        Console().print({key: results[-1][key] for key in ("layers", "median_step_seconds", "times", "peak_bytes")})
+    if args.out:
+        write_json(args.out, results)
+
+
+if __name__ == "__main__":
+    main()
