@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from statistics import median
@@ -153,12 +152,10 @@ def _ask_peak(worker: Worker) -> int:
 
 def serve(requests: IO[str], answers: IO[str]) -> None:
     """A worker's life: build the arm of the first line, then step for every further line until the input ends."""
-    from transformers import DataCollatorForSeq2Seq
-
     from pareft.models.structure import count_parameters
-    from pareft.pipeline import build_model, encode_split, prepare
-    from pareft.runtime import autocast, peak_memory_bytes, reset_peak_memory, seed_everything
-    from pareft.tuning.prefix.serving import keep_prefix
+    from pareft.pipeline import encode_split, prepare
+    from pareft.runtime import peak_memory_bytes, reset_peak_memory, seed_everything
+    from pareft.stepping import open_stepper
 
     def answer(**values: Any) -> None:
         answers.write(json.dumps(values) + "\n")
@@ -170,41 +167,16 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
     rounds = recipe.measure or MeasureSettings()
     size = recipe.train.batch_size
     rows = encode_split(prepared, "train", limit=size * (rounds.warmup_steps + rounds.steps))
-    collate = DataCollatorForSeq2Seq(prepared.tokenizer, pad_to_multiple_of=8)
     before = reset_peak_memory()
-    model = build_model(prepared).train()
-    counted = count_parameters(model)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=recipe.train.learning_rate, weight_decay=recipe.train.weight_decay)
-
-    def take(number: int) -> Any:
-        start = number * size % max(1, len(rows) - size + 1)
-        return collate([rows[index] for index in range(start, min(start + size, len(rows)))]).to(model.device)
-
-    def step(batch: Any) -> None:
-        with autocast(prepared.precision):
-            loss = model(**batch).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-
-    kept = recipe.train.cache_frozen_prefix
-    with keep_prefix(model, rows, kept, folder=None, precision=prepared.precision):
-        for number in range(rounds.warmup_steps + rounds.steps if kept else 0):  # steps are those of a later epoch
-            with torch.no_grad(), autocast(prepared.precision):
-                model(**take(number))
+    with open_stepper(prepared, rows) as stepper:
+        counted = count_parameters(stepper.model)
         answer(trainable=counted.trainable, total=counted.total)
         for line in requests:
             if line.strip() == "peak":
                 answer(peak_bytes=peak_memory_bytes() - before)
                 continue
-            batch = take(int(line))
-            started = time.perf_counter()
-            step(batch)
-            answer(seconds=time.perf_counter() - started)
+            start = int(line) * size % max(1, len(rows) - size + 1)
+            answer(seconds=stepper.step([rows[index] for index in range(start, min(start + size, len(rows)))]))
 
 
 def _serve_standard_streams() -> None:
