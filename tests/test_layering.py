@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "pareft"
-RUNS = ("pipeline", "run_folder", "reporting", "artefact", "scoring", "measurement", "comparison", "arms", "listing")
+RUNS = ("pipeline", "run_folder", "reporting", "artefact", "scoring", "stepping", "measurement", "comparison", "arms", "listing")
 FLOORS = (
     ("errors",),
     ("runtime", "recipe", "recipe_file", "records", "files", "sentences", "progress", "extras"),
     ("models",),
     ("data", "pruning", "tuning", "evaluation"),
-    (*RUNS, "exporting", "inference", "preparation", "reproduction"),
+    (*RUNS, "bench", "exporting", "inference", "preparation", "reproduction"),
     ("report",),
-    ("live", "console", "verbs", "prepare_verbs", "reproduce_verbs", "run_tables", "demo"),
+    ("live", "console", "verbs", "prepare_verbs", "reproduce_verbs", "bench_verbs", "run_tables", "demo"),
     ("cli",),
     ("__main__",),
 )

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
+from pareft.bench.record import Case
 from pareft.comparison import Comparison
 from pareft.inference import EvaluationRecord
 from pareft.records import name_score
+from pareft.report import bench_table
 from pareft.report.beside import list_figures, list_papers, title_of
 from pareft.report.families import FAMILY_COLUMNS, list_families
 from pareft.report.table import explain, format_intervals, format_number, format_row, list_columns, list_intervals
@@ -121,6 +123,22 @@ def make_forecast_table(title: str, rows: Sequence[Forecast]) -> Table:
             _format_hours(row.hours),
         ]
         table.add_row(paper.arm, "+".join(map(str, counted.layers.values())), *cells, *more)
+    return table
+
+
+def make_bench_table(case: Case) -> Table:
+    """A case within 80 columns: every arm, and below it the ways it was measured in."""
+    table = Table(title=bench_table.title_of(case), title_style="bold", box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("", overflow="fold", min_width=max((len(entry.arm) for entry in case.entries), default=0))
+    for name in bench_table.COLUMNS:
+        table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
+    arm = ""
+    for entry in sorted(case.entries, key=lambda entry: [other.arm for other in case.entries].index(entry.arm)):
+        if entry.arm != arm:
+            arm = entry.arm
+            table.add_section()
+            table.add_row(arm, style="bold")
+        table.add_row(f" {entry.way}", *bench_table.format_entry(case, entry))
     return table
 
 

@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from datasets import Dataset
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
 from pareft.pipeline import Prepared, build_model
-from pareft.recipe import TrainSettings
+from pareft.recipe import FastSettings, TrainSettings
 from pareft.runtime import Precision, autocast
 from pareft.tuning.fast import quicken
+from pareft.tuning.fast.batches import IGNORED, divide
+from pareft.tuning.prefix.serving import keep_prefix
 
 MULTIPLE = 8  # to which training pads
 
@@ -26,10 +29,13 @@ class Stepper:
         settings: TrainSettings,
         precision: Precision,
         *,
+        fast: FastSettings | None = None,
         multiple: int | None = MULTIPLE,
     ) -> None:
-        """`multiple`: sources and targets are padded to one of it; without it, to the longest."""
-        self.model, self.precision = model.train(), precision
+        """`fast`: how batches are cut in parts; without it they are not. `multiple`: sources and targets are padded to one of it;
+        without it, to the longest.
+        """
+        self.model, self.precision, self._fast = model.train(), precision, fast
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(
             self._trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -40,22 +46,42 @@ class Stepper:
         """Train on a batch of rows with `input_ids`, `attention_mask` and `labels`; returns the seconds, padding not among them."""
         batch = self._collate(list(rows)).to(self.model.device)
         started = time.perf_counter()
-        with autocast(self.precision):
-            loss = self.model(**batch).loss
-        loss.backward()
+        tokens = (batch["labels"] != IGNORED).sum()
+        for part in divide(batch, self.model, self._fast) if self._fast else [batch]:
+            with autocast(self.precision):
+                loss = self.model(**part).loss
+            (loss * (part["labels"] != IGNORED).sum() / tokens).backward()
         torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad()
         wait_for_device()
         return time.perf_counter() - started
 
+    @torch.no_grad()
+    def look(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Compute rows forward, as a first epoch does."""
+        with autocast(self.precision):
+            self.model(**self._collate(list(rows)).to(self.model.device))
+
 
 @contextmanager
-def open_stepper(prepared: Prepared) -> Iterator[Stepper]:
-    """A run's model, built and computing as its training has it."""
-    model = build_model(prepared)
-    with quicken(model, prepared.recipe.train.fast):
-        yield Stepper(model, prepared.tokenizer, prepared.recipe.train, prepared.precision)
+def open_stepper(prepared: Prepared, rows: Dataset | None = None) -> Iterator[Stepper]:
+    """A run's model, built and computing as its training has it; with `rows`, which it will step on, behind a frozen prefix that a
+    first epoch has left.
+    """
+    model, settings = build_model(prepared), prepared.recipe.train
+    with ExitStack() as stack:
+        kept = rows if settings.cache_frozen_prefix else None
+        if kept is not None:
+            stack.enter_context(
+                keep_prefix(model, kept, settings.cache_frozen_prefix, folder=None, precision=prepared.precision)
+            )
+        stack.enter_context(quicken(model, settings.fast))
+        stepper = Stepper(model, prepared.tokenizer, settings, prepared.precision, fast=settings.fast)
+        if kept is not None:
+            for start in range(0, len(kept), settings.batch_size):
+                stepper.look([kept[place] for place in range(start, min(start + settings.batch_size, len(kept)))])
+        yield stepper
 
 
 def wait_for_device() -> None:

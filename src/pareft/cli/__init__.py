@@ -14,6 +14,11 @@ import typer.core
 from pareft.cli.prepare import prepare
 from pareft.errors import PareftError, PareftWarning, RunError
 
+AFTER_INTERRUPT = {
+    "prepare": "nothing half-written is left, start it again",
+    "bench": "what was measured is written; start it again for the rest",
+}
+
 
 class Verbs(typer.core.TyperGroup):
     """The user's mistakes are one line and exit code 2; an interrupt is one line and 130."""
@@ -31,8 +36,7 @@ class Verbs(typer.core.TyperGroup):
             print(f"pareft: {error.filename}: {error.strerror}", file=sys.stderr)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
-            anew = ctx.invoked_subcommand == "prepare"
-            rest = "nothing half-written is left, start it again" if anew else "the same command goes on where it stopped"
+            rest = AFTER_INTERRUPT.get(ctx.invoked_subcommand, "the same command goes on where it stopped")
             print(f"pareft: interrupted; {rest}", file=sys.stderr)
             raise typer.Exit(130) from error
 
@@ -165,6 +169,33 @@ def reproduce(
         foresee_and_show(request, teraflops)
     else:
         reproduce_and_show(request, examples=examples, show_text=show_text)
+
+
+@app.command()
+def bench(
+    shape: Annotated[
+        str, typer.Option(help="With commas: pareft-mini,flan-t5-base,bart-large,t5-large, all, or folders with a config.json.")
+    ] = "pareft-mini",
+    lengths: Annotated[
+        str, typer.Option(help="With commas: tokens of source/target, as 1024/128, or mixed, or mixed:512/128.")
+    ] = "512/128",
+    arms: Annotated[
+        str, typer.Option(help="With commas: full,l-prun,lora-qv,lora-ffn,lora-qv+l-prun,lora-ffn+l-prun, or all.")
+    ] = "all",
+    ways: Annotated[
+        str, typer.Option(help="With commas: pareft,stock,stock-fp32, or all. full in stock-fp32 is always measured.")
+    ] = "pareft,stock",
+    batch: Annotated[int, typer.Option(min=1, help="Texts in a training step.")] = 4,
+    steps: Annotated[int, typer.Option(min=1, help="Counted steps of every arm.")] = 8,
+    warmup: Annotated[int, typer.Option(min=0, help="Steps before, not counted.")] = 2,
+    new_tokens: Annotated[int, typer.Option(min=0, help="Tokens to write for every source; 0 leaves writing out.")] = 32,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("runs/bench"),
+) -> None:
+    """Measure arms on shapes with random weights, beside stock transformers and peft: steps, memory, FLOP/s, writing, loading."""
+    from pareft.bench_verbs import bench_and_show, parse_request
+
+    request = parse_request(shape, lengths, arms, ways, batch=batch, steps=steps, warmup=warmup, new_tokens=new_tokens)
+    bench_and_show(request, out)
 
 
 @app.command()

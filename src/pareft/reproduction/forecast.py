@@ -32,13 +32,13 @@ class Step:
     operations: int
 
 
-def trace_step(model: nn.Module, recipe: Recipe, precision: Precision) -> Step:
+def trace_step(model: nn.Module, recipe: Recipe, precision: Precision, *, frozen: torch.dtype | None = None) -> Step:
     """Trace forward and backward of one batch of a model on `meta`, which must not be used afterwards.
 
-    Memory: weights (a frozen base is in bf16 where that is computed with, as in a run), gradients and AdamW's moments of what is
-    trained, and all that the forward pass saves for the backward pass.
+    Memory: weights (a frozen base is in `frozen`, by default in bf16 where that is computed with, as in a run), gradients and
+    AdamW's moments of what is trained, and all that the forward pass saves for the backward pass.
     """
-    frozen = torch.bfloat16 if recipe.adapt and precision == "bf16" else torch.float32
+    frozen = frozen or (torch.bfloat16 if recipe.adapt and precision == "bf16" else torch.float32)
     size, data = recipe.train.batch_size, recipe.data
     saved: dict[int, torch.Tensor] = {}
 

@@ -1,0 +1,61 @@
+"""Bases of known shapes with random weights, written from their configs: the same arithmetic, and no download."""
+
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig
+
+from pareft.errors import RunError
+from pareft.models.checkpoint import EMBEDDED, Base, load_tokenizer, open_base
+from pareft.models.loading import load
+from pareft.models.saving import save_checkpoint
+from pareft.pipeline import check_writes
+from pareft.pruning import plan
+
+SHAPES = {
+    EMBEDDED: EMBEDDED,
+    "flan-t5-base": "shapes/flan-t5-base",
+    "bart-large": "paper/bart-large",
+    "t5-large": "paper/t5-large",
+}
+
+
+def open_config(shape: str) -> PreTrainedConfig:
+    """The config of a shape, or the one in a folder.
+
+    Raises:
+        RunError: no such shape and no such folder.
+        ModelError: what the folder describes does not write.
+    """
+    if shape in SHAPES:
+        return open_base(str(files("pareft") / "assets" / SHAPES[shape])).config
+    if not Path(shape).is_dir():
+        near = get_close_matches(shape, SHAPES, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise RunError(f"--shape: no {shape!r}.{hint} There is {', '.join(SHAPES)}, all, and any folder with a config.json")
+    base = open_base(shape)
+    check_writes(base, "a bench trains")
+    return base.config
+
+
+def write_base(folder: Path, shape: str, *, seed: int) -> Base:
+    """Random weights in float32, and pareft-mini's tokenizer with the padding of this shape: nothing here is text."""
+    config, tokenizer = open_config(shape), load_tokenizer(open_base(EMBEDDED))
+    config.dtype = torch.float32
+    torch.manual_seed(seed)
+    AutoModelForSeq2SeqLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
+    tokenizer.save_pretrained(folder)
+    return open_base(str(folder))
+
+
+def write_pruned(base: Base, folder: Path) -> None:
+    """The stock checkpoint of what the paper's rule keeps, for the stock ways."""
+    save_checkpoint(load(base, plan(base), dtype=torch.float32), folder)
+
+
+def count_positions(config: PreTrainedConfig) -> int | None:
+    """The longest text a shape takes; `None` for any."""
+    return getattr(config, "max_position_embeddings", None)

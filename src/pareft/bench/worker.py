@@ -1,0 +1,175 @@
+"""One arm in one way, in a process of its own: it loads, steps, tells its peak and writes when it is told to.
+
+Processes are forked from one that has imported everything, where that can be done; with a GPU each starts afresh.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing import forkserver, get_all_start_methods, get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from pareft.bench.batches import Lengths, draw_lengths, draw_rows
+from pareft.bench.record import Way
+from pareft.bench.stock import open_stock_stepper
+from pareft.bench.writers import Write, make_stock_writer, make_writer
+from pareft.errors import MeasurementError
+from pareft.models.checkpoint import load_tokenizer, open_base
+from pareft.models.structure import count_parameters
+from pareft.pipeline import Prepared, decide
+from pareft.recipe import Recipe
+from pareft.records import Record
+from pareft.runtime import Precision, autocast, peak_memory_bytes, reset_peak_memory, seed_everything
+from pareft.stepping import open_stepper, wait_for_device
+
+BEAMS = {"greedy": 1, "beam 6": 6}
+
+
+class Order(Record):
+    """What a worker measures: an arm's recipe, a way, and the checkpoint the stock ways read; `rounds` batches of these lengths."""
+
+    arm: str
+    way: Way
+    recipe: Recipe
+    precision: Precision
+    checkpoint: str
+    lengths: Lengths
+    rounds: int
+    new_tokens: int
+
+
+class Worker:
+    """The process as who gives the orders sees it; it ends with the `with`."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        forks = "forkserver" in get_all_start_methods() and not torch.cuda.is_available()
+        context: Any = get_context("forkserver" if forks else "spawn")
+        if forks:
+            _start_forkserver(context)
+        self._here, there = context.Pipe()
+        self._process = context.Process(target=serve, args=(there, order), daemon=True)
+        self._process.start()
+        there.close()
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.join()
+        self._here.close()
+
+    def ask(self, what: str, number: int = 0) -> dict[str, Any]:
+        """Have it do something; `load`, `step`, `peak`, or a way to write.
+
+        Raises:
+            MeasurementError: it failed, or is gone.
+        """
+        try:
+            self._here.send((what, number))
+            answer: dict[str, Any] = self._here.recv()
+        except (EOFError, OSError) as error:
+            self._process.join()
+            raise MeasurementError(
+                f"the process ended with code {self._process.exitcode}: too little memory, probably; lower --batch"
+            ) from error
+        if "failed" in answer:
+            raise MeasurementError(answer["failed"])
+        return answer
+
+
+def _start_forkserver(context: Any) -> None:
+    """Start the process that workers are forked from; what libraries print on being imported is not shown."""
+    context.set_forkserver_preload([__name__])
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        forkserver.ensure_running()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def serve(orders: Connection, order: Order) -> None:
+    """A worker's life."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who gives the orders ends it
+    try:
+        with ExitStack() as stack:
+            answers = _Measured(order, stack)
+            while True:
+                what, number = orders.recv()
+                orders.send(answers.answer(what, number))
+    except EOFError:
+        return
+    except Exception as error:
+        said = str(error).strip().splitlines() or [""]
+        orders.send({"failed": f"{type(error).__name__}: {said[0]}"})
+
+
+class _Measured:
+    """What is measured in this process, from load to writing. What training holds goes before it writes."""
+
+    def __init__(self, order: Order, stack: ExitStack) -> None:
+        self.order, self._stack = order, stack
+        recipe, base = order.recipe, open_base(order.recipe.base)
+        self.prepared = Prepared(recipe, base, decide(base, recipe.prune), load_tokenizer(base), {}, order.precision, {})
+        self.batches = draw_lengths(order.lengths, size=recipe.train.batch_size, rounds=order.rounds, seed=recipe.seed)
+        self._write: Write | None = None
+        seed_everything(recipe.seed)
+
+    def answer(self, what: str, number: int) -> dict[str, Any]:
+        """Do as told."""
+        if what == "load":
+            return self.load()
+        if what == "step":
+            return {"seconds": self.stepper.step(self._draw_rows(number))}
+        if what == "peak":
+            return {"peak_bytes": peak_memory_bytes() - self._before}
+        return self.write(BEAMS[what], number)
+
+    def load(self) -> dict[str, Any]:
+        """Build what is trained, up to its first forward pass."""
+        self._before, started = reset_peak_memory(), time.perf_counter()
+        self.stepper = self._stack.enter_context(self._open())
+        tokens = torch.full((1, 8), self.prepared.base.config.eos_token_id, device=self.stepper.model.device)
+        with torch.no_grad(), autocast(self.order.precision):
+            self.stepper.model(input_ids=tokens, labels=tokens)
+        wait_for_device()
+        seconds, counted = time.perf_counter() - started, count_parameters(self.stepper.model)
+        return {"load_seconds": seconds, "trainable": counted.trainable, "total": counted.total}
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        if self.order.way == "pareft":
+            with open_stepper(self.prepared) as stepper:
+                yield stepper
+        else:
+            order, tokenizer = self.order, self.prepared.tokenizer
+            yield open_stock_stepper(Path(order.checkpoint), order.recipe, tokenizer, order.precision)
+
+    def _draw_rows(self, number: int) -> list[dict[str, Any]]:
+        config, seed = self.prepared.base.config, self.order.recipe.seed
+        return draw_rows(self.batches[number], vocabulary=config.vocab_size, end=config.eos_token_id, seed=seed + number)
+
+    def write(self, beams: int, number: int) -> dict[str, Any]:
+        """Write for the sources of a batch. Before the first time, the model leaves training, with all that holds."""
+        if self._write is None:
+            model = self.stepper.model
+            del self.stepper
+            self._stack.close()
+            make = make_writer if self.order.way == "pareft" else make_stock_writer
+            self._write = make(model, self.prepared.tokenizer, self.order.new_tokens)
+        sources = [row["input_ids"] for row in self._draw_rows(number)]
+        started = time.perf_counter()
+        self._write(sources, beams)
+        wait_for_device()
+        return {"seconds": time.perf_counter() - started, "tokens": len(sources) * self.order.new_tokens}
