@@ -45,7 +45,11 @@ def write_base(folder: Path, shape: str, *, seed: int) -> Base:
     config, tokenizer = open_config(shape), load_tokenizer(open_base(EMBEDDED))
     config.dtype = torch.float32
     torch.manual_seed(seed)
-    AutoModelForSeq2SeqLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    model = AutoModelForSeq2SeqLM.from_config(config, dtype=torch.float32)
+    if not getattr(config, "scale_decoder_outputs", True):  # T5 1.1 and FLAN: the library ties what their checkpoints do not
+        head = model.get_output_embeddings()
+        head.weight = torch.nn.Parameter(torch.randn_like(head.weight) * config.d_model**-0.5)
+    model.save_pretrained(folder)
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
     tokenizer.save_pretrained(folder)
     return open_base(str(folder))
