@@ -161,6 +161,7 @@ class _Bench:
             rounds = request.warmup_steps + request.steps
             self.progress.start(f"{label}: steps", len(workers) * rounds)
             steps = ask.everyone("step", range(rounds))
+            self.progress.start(f"{label}: peak memory", len(workers))
             peaks = ask.everyone("peak", [0])
             written: dict[str, dict[Any, list[dict[str, Any]]]] = {}
             for beams in BEAMS if request.new_tokens else ():
