@@ -19,12 +19,12 @@ from transformers import BartConfig, BartForConditionalGeneration
 from pareft.data.synthetic import generate_radiology_notes
 from pareft.evaluation.efficiency import relative_speed
 from pareft.files import write_json
+from pareft.forecast import measure_rate, trace_step
 from pareft.measurement import measure
 from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.recipe import Recipe, resolve, select_arm
 from pareft.records import EfficiencyRecord
 from pareft.reproduction.counting import count_arm
-from pareft.reproduction.forecast import measure_rate, trace_step
 from pareft.runtime import choose_precision
 
 ROWS = 64

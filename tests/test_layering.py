@@ -6,7 +6,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "pareft"
-RUNS = ("pipeline", "run_folder", "reporting", "artefact", "scoring", "stepping", "measurement", "comparison", "arms", "listing")
+RUNS = (
+    "pipeline",
+    "run_folder",
+    "reporting",
+    "artefact",
+    "scoring",
+    "forecast",
+    "stepping",
+    "measurement",
+    "comparison",
+    "arms",
+    "listing",
+)
 FLOORS = (
     ("errors",),
     ("runtime", "recipe", "recipe_file", "records", "files", "sentences", "progress", "extras"),

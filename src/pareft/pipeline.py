@@ -25,6 +25,7 @@ from pareft.data.sources import read_splits
 from pareft.errors import ModelError, RunError
 from pareft.evaluation.metrics import check_references, describe_scorers
 from pareft.files import explain_full_disk, explain_os_error, write_atomic
+from pareft.forecast import fits_plainly
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights
@@ -55,6 +56,7 @@ from pareft.run_folder import (
 )
 from pareft.runtime import (
     Precision,
+    available_bytes,
     choose_device,
     choose_precision,
     describe_hardware,
@@ -215,6 +217,17 @@ def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
     return model.to(choose_device())
 
 
+def recomputes(prepared: Prepared) -> bool:
+    """Whether layers are computed again in the backward pass: as the recipe says, or where a step would not fit otherwise."""
+    recipe, config = prepared.recipe, prepared.base.config
+    asked = recipe.train.gradient_checkpointing
+    if asked != "auto":
+        return asked
+    shape = build_on_meta(config, prepared.plan)
+    model = attach(shape, recipe.adapt) if recipe.adapt else shape
+    return not fits_plainly(model, recipe, prepared.precision, width=config.hidden_size, room=available_bytes())
+
+
 def encode_split(prepared: Prepared, name: str, *, limit: int | None = None) -> Any:
     """One split as token ids; at most the first `limit` rows."""
     data = prepared.recipe.data
@@ -298,6 +311,7 @@ def _train(
         seed=recipe.seed,
         folder=folder / CHECKPOINTS,
         processes=processes.count,
+        checkpointing=recomputes(prepared),
     )
     task = Task(
         examples,

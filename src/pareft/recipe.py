@@ -122,6 +122,7 @@ class TrainSettings(Settings):
     """AdamW, linear warm-up and decay; every `evaluate_every` epochs a greedy evaluation, short and within `evaluate_share` of the
     time; best checkpoint by `best_metric`, early stopping. `report_to`: trackers that get the numbers of the log.
 
+    `gradient_checkpointing`: layers are computed again in the backward pass; `auto`: where a step is forecast not to fit else.
     `cache_frozen_prefix`: what is frozen before everything that is trained is computed once, without dropout, and kept on disk.
     """
 
@@ -140,6 +141,7 @@ class TrainSettings(Settings):
     best_metric: BestMetric = "rouge1"
     patience: PositiveInt = 20
     report_to: list[TrackerName] = []
+    gradient_checkpointing: bool | Literal["auto"] = "auto"
     cache_frozen_prefix: bool | str = False
     fast: FastSettings = FastSettings()
 

@@ -147,6 +147,11 @@ def resident_bytes() -> int:
     return psutil.Process().memory_info().rss
 
 
+def available_bytes() -> int:
+    """What can be taken now: of the GPU's memory, or of the machine's."""
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else int(psutil.virtual_memory().available)
+
+
 def reset_peak_memory() -> int:
     """Start a new peak and return the level it starts from: 0 on CUDA (allocated bytes), the resident bytes on a processor."""
     if torch.cuda.is_available():

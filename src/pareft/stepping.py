@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
-from pareft.pipeline import Prepared, build_model
+from pareft.pipeline import Prepared, build_model, recomputes
 from pareft.recipe import FastSettings, TrainSettings
 from pareft.runtime import Precision, autocast
 from pareft.tuning.fast import quicken
@@ -70,6 +70,8 @@ def open_stepper(prepared: Prepared, rows: Dataset | None = None) -> Iterator[St
     first epoch has left.
     """
     model, settings = build_model(prepared), prepared.recipe.train
+    if recomputes(prepared):
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     with ExitStack() as stack:
         kept = rows if settings.cache_frozen_prefix else None
         if kept is not None:

@@ -20,10 +20,10 @@ from pareft.bench.shapes import open_config, write_base, write_pruned
 from pareft.bench.worker import BEAMS, Order, Worker
 from pareft.errors import MeasurementError
 from pareft.evaluation.efficiency import CPU_MEMORY, CUDA_MEMORY, interleave
+from pareft.forecast import DTYPES, Step, trace_step
 from pareft.models.families import find_family
 from pareft.progress import SILENT, Progress
 from pareft.reproduction.counting import count_arm
-from pareft.reproduction.forecast import DTYPES, Step, trace_step
 from pareft.runtime import Precision, choose_device, choose_precision, computes_bf16, describe_hardware, free_memory, list_versions
 
 METHOD = (

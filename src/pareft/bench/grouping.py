@@ -3,13 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-import psutil
-import torch
-
-from pareft.reproduction.forecast import Step
+from pareft.forecast import PASSING, Step
+from pareft.runtime import available_bytes
 
 Key = TypeVar("Key")
-PASSING = 1.2  # what a step needs for a moment on top of what is forecast
 UNSEEN = 1.6  # what an arm may need of full's memory at most: LoRA on a small model saves more than it spares
 OVERHEAD_BYTES = 400_000_000  # a process with its libraries
 ROOM_SHARE = 0.85  # of what is free
@@ -22,8 +19,7 @@ def estimate_need(step: Step, *, generously: bool = False) -> int:
 
 def find_room() -> int:
     """Bytes that may be taken now: of the GPU's memory, or of the machine's."""
-    free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available
-    return int(ROOM_SHARE * free)
+    return int(ROOM_SHARE * available_bytes())
 
 
 def make_groups(units: Sequence[Sequence[Key]], needs: Mapping[Key, int], *, anchor: Key, room: int) -> list[list[Key]]:

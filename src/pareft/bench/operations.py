@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from pareft.forecast import DTYPES
 from pareft.models.checkpoint import open_base
 from pareft.models.structure import build_on_meta
 from pareft.pipeline import decide
 from pareft.recipe import Recipe
-from pareft.reproduction.forecast import DTYPES
 from pareft.runtime import Precision, choose_device
 from pareft.tuning.adapters import attach
 

@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 
 from pareft.data.prepared import SPLIT_NAMES
+from pareft.forecast import measure_rate, trace_step
 from pareft.models.families import find_family
 from pareft.preparation.writing import DESCRIPTION
 from pareft.recipe import Recipe, select_arm
 from pareft.reproduction.counting import Counted, count_arm
 from pareft.reproduction.experiments import split_name
-from pareft.reproduction.forecast import measure_rate, trace_step
 from pareft.reproduction.paper import EXAMPLES, NOT_REPRODUCIBLE, TABLES, Row
 from pareft.runtime import Precision, choose_precision
 from pareft.tuning.training import plan_steps

@@ -193,10 +193,12 @@ def make_arguments(
     seed: int,
     folder: Path,
     processes: int = 1,
+    checkpointing: bool = False,
 ) -> Seq2SeqTrainingArguments:
     """The trainer's arguments for a recipe's settings. Evaluations and checkpoints come every `evaluate_every` epochs; a batch is
-    shared by all processes. (Where the last one of an epoch is not full, accelerate fills the processes' parts with examples from
-    the start, so that a step in an epoch differs from one process's.)
+    shared by all processes; `checkpointing`: layers are computed again in the backward pass. (Where the last batch of an epoch is
+    not full, accelerate fills the processes' parts with examples from the start, so that a step in an epoch differs from one
+    process's.)
 
     Raises:
         RecipeError: the batch size is no multiple of the processes.
@@ -216,6 +218,8 @@ def make_arguments(
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         max_grad_norm=1.0,
+        gradient_checkpointing=checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if checkpointing else None,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         use_cpu=not torch.cuda.is_available(),

@@ -114,8 +114,12 @@ def test_nothing_is_left_on_the_model():
     with quicken(model, FastSettings()):
         assert {name: dict(vars(module)) for name, module in model.named_modules()} != before
     assert {name: dict(vars(module)) for name, module in model.named_modules()} == before
+    stock = functional.dropout, functional.scaled_dot_product_attention
+    with quicken(model, FastSettings()):
+        assert functional.dropout is not stock[0]
     with pytest.raises(ZeroDivisionError), quicken(model, FastSettings()):
         raise ZeroDivisionError
+    assert (functional.dropout, functional.scaled_dot_product_attention) == stock
     assert {name: dict(vars(module)) for name, module in model.named_modules()} == before
 
 
@@ -167,3 +171,18 @@ def test_attention_some_heads_at_a_time(dtype, monkeypatch):
             strict=True,
         ):
             assert torch.allclose(ours, other, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["bart", "t5"])
+def test_checkpointing_changes_neither_loss_nor_gradient(name):
+    model = make(name, LORA.model_copy(update={"dropout": 0.3}))
+    batch = make_batch(model)
+    found = []
+    for recomputing in (False, True):
+        if recomputing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        torch.manual_seed(7)
+        found.append(learn(model, batch, FastSettings()))
+    (loss, gradient), (again, of_again) = found
+    assert torch.allclose(again, loss, rtol=1e-5)
+    assert (of_again - gradient).norm() <= 1e-5 * gradient.norm()

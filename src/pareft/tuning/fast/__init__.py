@@ -1,13 +1,13 @@
 """Ways to the same numbers in less time and memory. Each has a switch in `train.fast` and equals what it stands in for."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
 from peft import PeftModel
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
 from pareft.recipe import FastSettings
@@ -25,32 +25,31 @@ def quicken(model: PreTrainedModel | PeftModel, settings: FastSettings) -> Itera
             stack.enter_context(fuse(model, fast_dropout=settings.dropout))
         if settings.loss:
             stack.enter_context(defer_logits(model.get_base_model() if isinstance(model, PeftModel) else model))
-        if (settings.dropout or settings.attention) and not torch.cuda.is_available():
-            stack.enter_context(_OnProcessor(settings))
+        if settings.dropout:
+            stack.enter_context(_replace("dropout", _drop))
+        if settings.attention:
+            stack.enter_context(_replace("scaled_dot_product_attention", _attend))
         yield
 
 
-class _OnProcessor(TorchFunctionMode):
-    """Takes the place of torch's dropout and attention wherever a model calls them."""
+@contextmanager
+def _replace(name: str, attempt: Callable[..., torch.Tensor | None]) -> Iterator[None]:
+    """Inside the `with`, a function of `torch.nn.functional` is what `attempt` returns, wherever models look it up, in the backward
+    pass too, where layers are computed again; where that is `None`, it is what it was.
+    """
+    stock = getattr(functional, name)
 
-    def __init__(self, settings: FastSettings) -> None:
-        super().__init__()
-        self.settings = settings
+    @wraps(stock)
+    def replaced(*args: Any, **options: Any) -> torch.Tensor:
+        found = attempt(*args, **options)
+        result: torch.Tensor = stock(*args, **options) if found is None else found
+        return result
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        options = dict(kwargs or {})
-        replaced = None
-        if function is functional.dropout and self.settings.dropout:
-            replaced = _drop(*args, **options)
-        elif function is functional.scaled_dot_product_attention and self.settings.attention:
-            replaced = _attend(*args, **options)
-        return function(*args, **options) if replaced is None else replaced
+    setattr(functional, name, replaced)
+    try:
+        yield
+    finally:
+        setattr(functional, name, stock)
 
 
 def _drop(value: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor | None:

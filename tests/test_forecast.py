@@ -5,9 +5,9 @@ import torch
 from conftest import make_config
 from transformers import AutoModelForSeq2SeqLM
 
+from pareft.forecast import GRADIENT_AND_ADAM, fits_plainly, measure_rate, trace_step
 from pareft.models.structure import build_on_meta
 from pareft.recipe import LoraSettings, resolve
-from pareft.reproduction.forecast import GRADIENT_AND_ADAM, measure_rate, trace_step
 from pareft.tuning.adapters import attach
 
 
@@ -72,3 +72,21 @@ def test_a_frozen_base_is_in_bf16_where_that_is_computed_with(family):
 
 def test_the_rate_is_one_of_this_machine():
     assert measure_rate("fp32") > 1e8
+
+
+@pytest.mark.parametrize("settings", [None, LoraSettings(rank=2)])
+def test_a_step_that_is_said_to_fit_does(settings):
+    recipe = make_recipe(adapt=settings.model_dump() if settings else None)
+
+    def build():
+        model = build_on_meta(make_config("bart"))
+        return attach(model, settings) if settings else model
+
+    needed = trace_step(build(), recipe, "fp32").memory_bytes
+    assert fits_plainly(build(), recipe, "fp32", width=16, room=2 * needed)
+    assert not fits_plainly(build(), recipe, "fp32", width=16, room=needed)
+
+
+def test_what_surely_fits_is_not_traced(monkeypatch):
+    monkeypatch.setattr("pareft.forecast.trace_step", None)
+    assert fits_plainly(build_on_meta(make_config("bart")), make_recipe(), "fp32", width=16, room=10**9)

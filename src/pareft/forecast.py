@@ -19,6 +19,8 @@ from pareft.runtime import Precision, choose_device
 GRADIENT_AND_ADAM = 4 + 8  # bytes of a trained parameter besides its own: a gradient and AdamW's two moments in float32
 SIDE = 2048  # of the matrices whose product tells how fast the machine is
 ROUNDS = 5
+PASSING = 1.2  # what a step needs for a moment on top of what is forecast
+BYTES_OF_PARAMETER, BYTES_OF_STATE, BYTES_OF_LOGIT = 16, 128, 16  # at most: with gradient and moments; saved around a norm or bias
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -60,6 +62,18 @@ def trace_step(model: nn.Module, recipe: Recipe, precision: Precision, *, frozen
     trained = sum(parameter.numel() for parameter in own.values() if parameter.requires_grad)
     operations = counter.get_total_flops() * recipe.train.accumulation
     return Step(weights + GRADIENT_AND_ADAM * trained + activations, operations)
+
+
+def fits_plainly(model: nn.Module, recipe: Recipe, precision: Precision, *, width: int, room: int) -> bool:
+    """Whether a step of a model on `meta`, which must not be used afterwards, fits into `room` bytes with all that its forward pass
+    saves. `width` is that of a token's states; it is traced only where a generous estimate does not settle it.
+    """
+    parameters, data = list(model.parameters()), recipe.data
+    tokens = recipe.train.batch_size * (data.max_source_tokens + data.max_target_tokens)
+    deep = sum(parameter.dim() == 1 and parameter.numel() == width for parameter in parameters)  # norms and biases of a layer
+    size = sum(parameter.numel() for parameter in parameters)
+    generous = BYTES_OF_PARAMETER * size + tokens * (deep * width * BYTES_OF_STATE + max(map(len, parameters)) * BYTES_OF_LOGIT)
+    return generous <= room or PASSING * trace_step(model, recipe, precision).memory_bytes <= room
 
 
 def _fake(model: nn.Module, frozen: torch.dtype) -> None:
