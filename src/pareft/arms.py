@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from pareft.artefact import make_writer
 from pareft.comparison import Comparison, tabulate
 from pareft.errors import MeasurementError, RunError
 from pareft.evaluation.metrics import compute
@@ -32,7 +33,7 @@ from pareft.run_folder import (
     read_measurement,
     read_record,
 )
-from pareft.runtime import choose_device, find_processes, free_memory
+from pareft.runtime import choose_writing_precision, find_processes, free_memory
 from pareft.scoring import evaluate_split, round_scores, score_again
 
 OnArm = Callable[[str, RunRecord], None]
@@ -227,7 +228,9 @@ def _evaluate_untouched(plain: Recipe, folder: Path, progress: Progress) -> dict
         else:
             write_atomic(folder / RECIPE, write_yaml(plain))
             with explain_failures(folder, "untouched"):
-                model = load(prepared.base, dtype=torch.float32).to(choose_device())
+                model = make_writer(
+                    load(prepared.base, dtype=torch.float32), precision=choose_writing_precision(plain.evaluate.precision)
+                )
                 label = "untouched: evaluate"
                 target = folder / PREDICTIONS
                 scored = evaluate_split(model, prepared.tokenizer, frame, target, plain, progress=progress, label=label)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft import PeftModel
@@ -87,12 +87,23 @@ def _check_made_by(folder: Path, plan: PruningPlan) -> None:
         raise ModelError(f"{folder / WEIGHTS} has layers {there}, the run's plan keeps {kept}: these are another run's weights")
 
 
-def load_writer(place: str | Path, *, merged: bool = True) -> PreTrainedModel | PeftModel:
-    """A run, a base or a checkpoint on the device, its adapter added into the weights if there is one and `merged`."""
-    model: Any = load(place)
-    if merged and isinstance(model, PeftModel):
-        model = merge(model)
-    return model.to(choose_device()).eval()
+def load_writer(
+    place: str | Path, *, merged: bool = True, precision: Literal["bf16", "fp32"] | None = None
+) -> PreTrainedModel | PeftModel:
+    """A run, a base or a checkpoint, ready to write."""
+    return make_writer(load(place), merged=merged, precision=precision)
+
+
+def make_writer(
+    model: PreTrainedModel | PeftModel, *, merged: bool = True, precision: Literal["bf16", "fp32"] | None = None
+) -> PreTrainedModel | PeftModel:
+    """A model on the device, its adapter added into the weights if there is one and `merged`, stored and computed in a precision if
+    one is given. In place.
+    """
+    writer: Any = merge(model) if merged and isinstance(model, PeftModel) else model
+    if precision:
+        writer = writer.to(torch.bfloat16 if precision == "bf16" else torch.float32)
+    return writer.to(choose_device()).eval()
 
 
 def check_base(folder: Path) -> None:

@@ -21,7 +21,7 @@ from pareft.recipe import Recipe
 from pareft.recipe_file import change_recipe, read_recipe
 from pareft.records import Protocol, Record, ScoreRecord
 from pareft.run_folder import PREDICTIONS, RECIPE, SCORES, is_run
-from pareft.runtime import find_processes
+from pareft.runtime import choose_writing_precision, find_processes
 from pareft.scoring import evaluate_split
 
 
@@ -84,7 +84,7 @@ def evaluate(
     if (target / RECIPE).is_file():
         raise RunError(f"{target} is a run, whose predictions stay; give another folder with --out")
     with explain_failures(target, folder.name):
-        model = load_writer(folder, merged=merged)
+        model = load_writer(folder, merged=merged, precision=choose_writing_precision(recipe.evaluate.precision))
         frame = prepared.splits[split]
         scored = evaluate_split(model, prepared.tokenizer, frame, target / PREDICTIONS, recipe, progress=progress)
     if scored is None:
@@ -149,7 +149,7 @@ def generate(
         tokenizer = load_tokenizer(base)
         lengths = {"--max-source-tokens": longest, "evaluate.max_new_tokens": chosen.max_new_tokens}
         check_lengths(lengths, getattr(base.config, "max_position_embeddings", None), least=tokenizer.num_special_tokens_to_add())
-        writer = load_writer(model, merged=merged)
+        writer = load_writer(model, merged=merged, precision=choose_writing_precision(chosen.precision))
         key = make_key(writer, tokenizer, chosen, [before, longest, inputs.digest(), inputs.format, inputs.column])
         with explain_failures(place.parent, "generate"), Predictions(place, key, processes) as written:
             progress.start("generate", total, done=written.count)

@@ -18,7 +18,7 @@ from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pareft.artefact import load_writer, save_artefact
+from pareft.artefact import load_writer, make_writer, save_artefact
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
@@ -59,6 +59,7 @@ from pareft.runtime import (
     available_bytes,
     choose_device,
     choose_precision,
+    choose_writing_precision,
     describe_hardware,
     find_processes,
     list_versions,
@@ -66,7 +67,7 @@ from pareft.runtime import (
 )
 from pareft.scoring import evaluate_split, round_scores, score_again, score_validation
 from pareft.sentences import SENTENCE_SPLITTING
-from pareft.tuning.adapters import attach, merge
+from pareft.tuning.adapters import attach
 from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.prefix.serving import keep_prefix
 from pareft.tuning.targets import find_targets
@@ -253,7 +254,7 @@ def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Pro
     started = time.perf_counter()
     label = _label(arm, "evaluate")
     scored = evaluate_split(
-        merge(model) if isinstance(model, PeftModel) else model,
+        make_writer(model, precision=choose_writing_precision(recipe.evaluate.precision)),
         prepared.tokenizer,
         prepared.splits["test"],
         folder / PREDICTIONS,
@@ -366,5 +367,6 @@ def describe_protocol(prepared: Prepared) -> Protocol:
         num_beams=recipe.evaluate.num_beams,
         max_new_tokens=recipe.evaluate.max_new_tokens,
         no_repeat_ngram_size=recipe.evaluate.no_repeat_ngram_size,
+        writing_precision=choose_writing_precision(recipe.evaluate.precision) or "as stored",
         seed=recipe.seed,
     )

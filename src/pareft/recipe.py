@@ -195,8 +195,23 @@ class SummacSettings(Settings):
     batch_size: PositiveInt = 16
 
 
+class FastWriting(Settings):
+    """Ways to write the same in less time; `false` takes stock `generate`'s own.
+
+    `beams`: what the beams of a source share is computed and kept once; `repeats`: repeated n-grams are looked for in all rows at
+    once.
+    """
+
+    beams: bool = True
+    repeats: bool = True
+
+
 class EvaluateSettings(Settings):
-    """The test evaluation: beam search and the metrics; `untouched` has `compare` score the base as it is, too."""
+    """The test evaluation: beam search and the metrics; `untouched` has `compare` score the base as it is, too.
+
+    `precision` is what the model that writes is stored and computed in: `null` leaves it as it is, trained and merged weights in
+    fp32; `auto` is bf16 where the hardware computes in it.
+    """
 
     metrics: Annotated[list[MetricName], Field(min_length=1)] = ["rouge"]
     bertscore: BertScoreSettings = BertScoreSettings()
@@ -206,6 +221,8 @@ class EvaluateSettings(Settings):
     no_repeat_ngram_size: NonNegativeInt = 3
     batch_size: PositiveInt = 16
     batch_tokens: PositiveInt = 16_384
+    precision: Literal["auto", "bf16", "fp32"] | None = None
+    fast: FastWriting = FastWriting()
     untouched: bool = False
 
     def how_to_write(self) -> dict[str, Any]:

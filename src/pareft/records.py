@@ -51,6 +51,7 @@ class Protocol(Record):
     num_beams: int
     max_new_tokens: int
     no_repeat_ngram_size: int
+    writing_precision: str = "as stored"
     seed: int
 
     def list_differences(self, other: "Protocol", *, but: Collection[str] = ()) -> list[str]:

@@ -45,6 +45,13 @@ def choose_precision(requested: Literal["auto", "bf16", "fp16", "fp32"], *, half
     return "fp16" if cuda and half_precision else "fp32"
 
 
+def choose_writing_precision(requested: Literal["auto", "bf16", "fp32"] | None) -> Literal["bf16", "fp32"] | None:
+    """bf16 for `auto` where the hardware computes in it, else fp32; `None` leaves a model as it is."""
+    if requested == "auto":
+        return "bf16" if computes_bf16() else "fp32"
+    return requested
+
+
 def computes_bf16() -> bool:
     """Whether the device multiplies in bf16 natively; emulation does not count."""
     if torch.cuda.is_available():

@@ -10,6 +10,8 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import ModelError
+from pareft.evaluation.beams import share_sources
+from pareft.evaluation.repeats import NoRepeat
 from pareft.recipe import EvaluateSettings
 from pareft.records import Identity
 
@@ -63,18 +65,24 @@ def write_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batc
         ModelError: the model computes NaN.
     """
     padded = tokenizer.pad({"input_ids": list(batch.tokens)}, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
-    written = model.generate(
-        **padded,
-        num_beams=settings.num_beams,
-        max_new_tokens=settings.max_new_tokens,
-        max_length=None,
-        min_length=0,
-        no_repeat_ngram_size=settings.no_repeat_ngram_size,
-        do_sample=False,
-        num_return_sequences=1,
-        max_time=None,
-        logits_processor=LogitsProcessorList([_RefuseNaN(batch.ids)]),
-    )
+    fast, size = settings.fast, settings.no_repeat_ngram_size
+    processors: list[LogitsProcessor] = [_RefuseNaN(batch.ids)]
+    if fast.repeats and size > 1 and not (model.generation_config and model.generation_config.renormalize_logits):
+        processors, size = [NoRepeat(size), *processors], 0
+    with share_sources(model, settings.num_beams if fast.beams else 1) as shared:
+        written = model.generate(
+            **padded,
+            **shared,
+            num_beams=settings.num_beams,
+            max_new_tokens=settings.max_new_tokens,
+            max_length=None,
+            min_length=0,
+            no_repeat_ngram_size=size,
+            do_sample=False,
+            num_return_sequences=1,
+            max_time=None,
+            logits_processor=LogitsProcessorList(processors),
+        )
     return [text.strip() for text in tokenizer.batch_decode(written, skip_special_tokens=True)]
 
 
