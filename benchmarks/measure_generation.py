@@ -9,6 +9,7 @@ which writes as many tokens as it may; its sources have `--source-tokens`, some 
 """
 
 import argparse
+import copy
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -111,9 +112,7 @@ def main() -> None:
         for way in ("plain", *(way for way in args.ways if way != "plain")):
             fast, dtype = WAYS[way]
             if dtype not in models:
-                models[dtype] = type(model)(model.config).to(dtype).eval()
-                models[dtype].load_state_dict(model.state_dict())
-                models[dtype].generation_config = model.generation_config
+                models[dtype] = copy.deepcopy(model).to(dtype)
             how = settings.model_validate(settings.model_dump() | {"fast": fast})
             rounds.setdefault(way, []).append(write(models[dtype], tokenizer, batches, how))
     sources = sum(len(batch.ids) for batch in batches)

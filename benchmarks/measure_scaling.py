@@ -41,6 +41,8 @@ SHAPES: dict[str, dict[str, int]] = {
 }  # fmt: skip
 UNITS = {"layers": "layers kept of each stack", "batch": "batch size", "source": "source tokens", "rank": "rank of LoRA"}
 ROWS = "rows of the data set"
+COLUMNS = 3  # of the picture
+LOOKS = {"step_seconds": ("#0b6e8f", "o", "s per step", 1.0), "peak_bytes": ("#b4551d", "s", "GB at the peak", 1e9)}
 Points = list[dict[str, Any]]
 
 
@@ -117,14 +119,15 @@ print(json.dumps({"peak_bytes": peak_memory_bytes() - before}))
 
 def measure_rows(counts: Sequence[int], folder: Path, *, steps: int, repeats: int) -> Points:
     """Peak memory of a whole run of so many steps on so many rows; the median of some processes."""
-    write_rows(folder / "few.parquet", 8, notes=1)
+    few = str(folder / "few.parquet")
+    write_rows(Path(few), 8, notes=1)
     points = []
     for count in counts:
         data = folder / f"rows-{count}.parquet"
         write_rows(data, count, notes=3)
         recipe = {
             "base": "pareft-mini",
-            "data": {"train": str(data), "validation": str(folder / "few.parquet"), "test": str(folder / "few.parquet")},
+            "data": {"train": str(data), "validation": few, "test": few, "max_source_tokens": 512, "max_target_tokens": 64},
             "adapt": {"target": "ffn"},
             "train": {"max_steps": steps, "batch_size": 4},
             "evaluate": {"num_beams": 1, "max_new_tokens": 8},
@@ -132,7 +135,7 @@ def measure_rows(counts: Sequence[int], folder: Path, *, steps: int, repeats: in
         peaks = []
         for number in range(repeats):
             command = [sys.executable, "-c", IN_A_PROCESS, json.dumps(recipe), str(folder / f"run-{count}-{number}")]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             peaks.append(json.loads(done.stdout.strip().splitlines()[-1])["peak_bytes"])
         points.append({"value": count, "peak_bytes": int(median(peaks)), "single_peaks": peaks})
     return points
@@ -154,16 +157,19 @@ def describe(points: Points) -> dict[str, Any]:
 
 def draw(grids: Mapping[str, dict[str, Any]], path: Path) -> None:
     """A panel for every grid: seconds of a step on the left, GB at the peak on the right, and the lines through them."""
-    figure = Figure(figsize=(3.6 * len(grids), 3.2), layout="constrained")
-    for panel, (name, grid) in zip(np.atleast_1d(figure.subplots(1, len(grids))), grids.items(), strict=True):
+    rows = -(-len(grids) // COLUMNS)
+    figure = Figure(figsize=(4 * COLUMNS, 3 * rows), layout="constrained")
+    for place, (name, grid) in enumerate(grids.items(), 1):
+        panel = figure.add_subplot(rows, COLUMNS, place)
         values = np.array([point["value"] for point in grid["points"]])
         axes = {"step_seconds": panel, "peak_bytes": panel.twinx()} if "step_seconds" in grid["lines"] else {"peak_bytes": panel}
         for field, axis in axes.items():
-            colour, label, unit = ("#0b6e8f", "s per step", 1.0) if field == "step_seconds" else ("#b4551d", "GB at the peak", 1e9)
-            line = grid["lines"][field]
-            axis.plot(values, [point[field] / unit for point in grid["points"]], "o", color=colour, markersize=5)
-            axis.plot(values, (line["start"] + line["slope"] * values) / unit, "-", color=colour, linewidth=1)
-            axis.set_ylim(bottom=0)
+            colour, marker, label, unit = LOOKS[field]
+            line, found = grid["lines"][field], np.array([point[field] for point in grid["points"]]) / unit
+            along = np.linspace(values.min(), values.max(), 100)
+            axis.plot(values, found, marker, color=colour, markersize=5)
+            axis.plot(along, (line["start"] + line["slope"] * along) / unit, "-", color=colour, linewidth=1)
+            axis.set_ylim(0, 1.15 * found.max())
             axis.set_ylabel(label, color=colour)
             axis.tick_params(axis="y", labelcolor=colour)
         if values.max() > 50 * values.min():

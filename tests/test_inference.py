@@ -9,12 +9,13 @@ import sys
 from contextlib import suppress
 
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file, save_file
 from test_cli import call
 
 import pareft
-from pareft import scoring
+from pareft import inference, scoring
 from pareft.data.inputs import open_inputs
 from pareft.errors import DataError, ModelError, PareftError, RecipeError, RunError
 from pareft.evaluation import predictions as module
@@ -23,6 +24,7 @@ from pareft.recipe import resolve
 from pareft.recipe_file import parse_changes
 from pareft.records import RunRecord
 from pareft.runtime import Processes
+from pareft.scoring import evaluate_split
 
 PLAIN = module.write_batch
 
@@ -429,3 +431,17 @@ def test_predictions_that_are_made_are_kept_when_a_metric_fails(run, tmp_path, m
             pareft.evaluate(run, out=tmp_path / "x")
     monkeypatch.setattr(module, "write_batch", None)  # nothing is written again
     assert pareft.evaluate(run, metrics=["rouge"], out=tmp_path / "x").examples == 60
+
+
+@pytest.mark.parametrize("precision", [None, "bf16", "fp32"])
+def test_what_writes_is_in_the_precision_asked_for_and_the_protocol_says_so(run, tmp_path, monkeypatch, precision):
+    found = set()
+
+    def watch(model, *args, **more):
+        found.update(parameter.dtype for parameter in model.parameters())
+        return evaluate_split(model, *args, **more)
+
+    monkeypatch.setattr(inference, "evaluate_split", watch)
+    record = pareft.evaluate(run, {"evaluate.precision": precision}, out=tmp_path)
+    assert found == {torch.bfloat16 if precision == "bf16" else torch.float32}
+    assert record.protocol.writing_precision == (precision or "as stored")

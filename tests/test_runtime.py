@@ -5,7 +5,7 @@ import torch
 
 from pareft import runtime
 from pareft.errors import RecipeError
-from pareft.runtime import choose_precision
+from pareft.runtime import choose_precision, choose_writing_precision
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,14 @@ def test_auto(monkeypatch, cuda, bf16, half, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(runtime, "computes_bf16", lambda: bf16)
     assert choose_precision("auto", half_precision=half) == chosen
+
+
+@pytest.mark.parametrize(
+    ("asked", "bf16", "chosen"), [(None, True, None), ("auto", True, "bf16"), ("auto", False, "fp32"), ("bf16", False, "bf16")]
+)
+def test_what_writes_stays_as_it_is_unless_asked(monkeypatch, asked, bf16, chosen):
+    monkeypatch.setattr(runtime, "computes_bf16", lambda: bf16)
+    assert choose_writing_precision(asked) == chosen
 
 
 def test_fp16_is_refused_for_t5_and_on_a_processor(monkeypatch):
