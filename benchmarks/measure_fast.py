@@ -116,6 +116,7 @@ def main() -> None:
     parser.add_argument("--mixed", action="store_true", help="lengths up to these")
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--ways", nargs="*", help="some of: " + ", ".join(list_settings()))
+    parser.add_argument("--no-peaks", action="store_true", help="measure no memory")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
@@ -136,21 +137,18 @@ def main() -> None:
                 taken = step(model, batch, chosen)
             if number:
                 seconds[name].append(taken)
-    peaks = {name: measure_peak(name, sys.argv[1:]) for name in settings}
-    first = next(iter(settings))
-    rows = {
-        name: {
+    first, rows = next(iter(settings)), {}
+    for name, taken in seconds.items():
+        faster = median([one / other for one, other in zip(seconds[first], taken, strict=True)])
+        peak = None if args.no_peaks else measure_peak(name, sys.argv[1:])
+        rows[name] = {
             "median_step_seconds": round(median(taken), 4),
-            "times_faster": round(median([one / other for one, other in zip(seconds[first], taken, strict=True)]), 3),
-            "peak_bytes": peaks[name],
+            "times_faster": round(faster, 3),
+            "peak_bytes": peak,
             "step_seconds": [round(value, 4) for value in taken],
         }
-        for name, taken in seconds.items()
-    }
-    for name, row in rows.items():
-        Console().print(
-            f"{name:20} {row['median_step_seconds']:8.3f} s  x {row['times_faster']:.2f}  {row['peak_bytes'] / 1e9:.2f} GB"
-        )
+        memory = f"{peak / 1e9:.2f} GB" if peak else ""
+        Console().print(f"{name:20} {median(taken):8.3f} s  x {faster:.2f}  {memory}")
     if args.out:
         described = {key: value for key, value in vars(args).items() if key not in ("out", "ways", "peak_of")}
         write_json(args.out, {"rows": rows, **described, "hardware": describe_hardware(), "versions": list_versions()})
