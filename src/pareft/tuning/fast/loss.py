@@ -100,6 +100,8 @@ def _find_loss(
     hidden, head, bias = logits.hidden, logits.weight, logits.bias
     kind = hidden.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    if dtype == torch.float16:  # whose gradients must be scaled before they are computed
+        return None
     total: torch.Tensor = _Loss.apply(hidden, head, bias, labels, ignore_index, dtype)  # type: ignore[no-untyped-call]
     return total if reduction == "sum" else total / (labels != ignore_index).sum()
 
