@@ -186,3 +186,10 @@ def test_checkpointing_changes_neither_loss_nor_gradient(name):
     (loss, gradient), (again, of_again) = found
     assert torch.allclose(again, loss, rtol=1e-5)
     assert (of_again - gradient).norm() <= 1e-5 * gradient.norm()
+
+
+def test_what_sees_nothing_is_no_nan():
+    query, key, value = (torch.randn(1, 2, 3, 4, requires_grad=True) for _ in range(3))
+    found = attend(query, key, value, mask=torch.tensor([[False] * 3, [True] * 3, [True, False, True]]))
+    found.sum().backward()
+    assert all(tensor.isfinite().all() for tensor in (found, query.grad, key.grad, value.grad))

@@ -48,7 +48,8 @@ def attend(
     if causal:
         mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
     if mask is not None and mask.dtype == torch.bool:
-        mask = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
+        unseen = torch.finfo(query.dtype).min  # and not infinity: what sees nothing is padding, and must not become NaN
+        mask = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, unseen)
     scale = query.shape[3] ** -0.5 if scale is None else scale
     attended: torch.Tensor = _Attend.apply(query, key, value, mask, dropout, scale)  # type: ignore[no-untyped-call]
     return attended
@@ -68,10 +69,11 @@ class _Attend(torch.autograd.Function):
         batch, heads, targets, _ = query.shape
         shape = (batch, heads, targets, key.shape[2])
         dropped, ctx.rescale = query.new_empty(shape, dtype=torch.int8) if dropout else None, 1.0
+        query, key, value = (query * scale).contiguous(), key.contiguous(), value.contiguous()  # once, not for every product
         out = value.new_empty(batch, targets, heads, value.shape[3]).transpose(1, 2)
         ctx.scale = scale
         for row, some in _share(shape):
-            weights = _weigh(query, key, mask, scale, row, some)
+            weights = _weigh(query, key, mask, row, some)
             if dropped is not None:
                 kept, ctx.rescale = draw_mask(weights, dropout)
                 dropped[row, some] = kept
@@ -83,14 +85,14 @@ class _Attend(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, value, mask, dropped = ctx.saved_tensors
-        gradient = gradients[0]
+        gradient = gradients[0].contiguous()
         found = [
             torch.empty_like(tensor) if needed else None
             for tensor, needed in zip((query, key, value), ctx.needs_input_grad[:3], strict=True)
         ]
         of_query, of_key, of_value = found
         for row, some in _share((*query.shape[:3], key.shape[2])):
-            weights = _weigh(query, key, mask, ctx.scale, row, some)
+            weights = _weigh(query, key, mask, row, some)
             kept = None if dropped is None else dropped[row, some]
             if of_value is not None:
                 used = weights if kept is None else apply_mask(weights, kept).mul_(ctx.rescale)
@@ -104,13 +106,13 @@ class _Attend(torch.autograd.Function):
             if of_query is not None:
                 of_query[row, some] = torch.bmm(of_scores, key[row, some]).mul_(ctx.scale)
             if of_key is not None:
-                of_key[row, some] = torch.bmm(of_scores.transpose(1, 2), query[row, some]).mul_(ctx.scale)
+                of_key[row, some] = torch.bmm(of_scores.transpose(1, 2), query[row, some])
         return (*found, None, None, None)
 
 
-def _weigh(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, scale: float, row: int, some: slice) -> torch.Tensor:
+def _weigh(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, row: int, some: slice) -> torch.Tensor:
     """The attention weights of some heads of a row of the batch, before dropout."""
-    scores = torch.bmm(query[row, some] * scale, key[row, some].transpose(1, 2))
+    scores = torch.bmm(query[row, some], key[row, some].transpose(1, 2))
     if mask is not None:
         scores += mask.expand(*query.shape[:3], key.shape[2])[row, some]
     return functional.softmax(scores, -1)
