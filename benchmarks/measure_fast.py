@@ -29,7 +29,6 @@ from pareft.models.structure import build_on_meta
 from pareft.pruning import plan
 from pareft.recipe import FastSettings, LoraSettings
 from pareft.runtime import (
-    autocast,
     choose_device,
     choose_precision,
     describe_hardware,
@@ -37,9 +36,10 @@ from pareft.runtime import (
     peak_memory_bytes,
     reset_peak_memory,
 )
+from pareft.stepping import learn, wait_for_device
 from pareft.tuning.adapters import attach
 from pareft.tuning.fast import quicken
-from pareft.tuning.fast.batches import IGNORED, divide
+from pareft.tuning.fast.batches import MULTIPLE
 
 WAYS = ("lora", "dropout", "loss", "attention", "batches")
 
@@ -79,7 +79,7 @@ def draw_batches(args: argparse.Namespace) -> list[Any]:
     config, tokenizer = open_config(args.shape), load_tokenizer(open_base(EMBEDDED))
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
     lengths = Lengths(source=args.source_tokens, target=args.target_tokens, mixed=args.mixed)
-    collate = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8)
+    collate = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=MULTIPLE)
     return [
         collate(draw_rows(batch, vocabulary=config.vocab_size, end=config.eos_token_id, seed=number)).to(choose_device())
         for number, batch in enumerate(draw_lengths(lengths, size=args.batch_size, rounds=args.steps + 1, seed=0))
@@ -89,13 +89,8 @@ def draw_batches(args: argparse.Namespace) -> list[Any]:
 def step(model: Any, batch: Any, settings: FastSettings) -> float:
     """Seconds of forward and backward."""
     started = time.perf_counter()
-    tokens = (batch["labels"] != IGNORED).sum()
-    for part in divide(batch, model, settings):
-        with autocast(choose_precision("auto", half_precision=True)):
-            loss = model(**part).loss
-        (loss * (part["labels"] != IGNORED).sum() / tokens).backward()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    learn(model, batch, choose_precision("auto", half_precision=True), settings)
+    wait_for_device()
     seconds = time.perf_counter() - started
     model.zero_grad()
     return seconds

@@ -13,25 +13,14 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-import torch
-from measure_shape import write_data
+from measure_shape import write_base, write_data
 from rich.console import Console
-from transformers import BartConfig, BartForConditionalGeneration
 
 from pareft.files import write_json
 from pareft.measurement import measure
-from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.recipe import Recipe, resolve, select_arm
 
 WARMUP = 1
-
-
-def write_base(folder: Path, depth: int) -> None:
-    """BART-large's shape with so many layers in each stack, and a tokenizer whose ids it covers."""
-    torch.manual_seed(0)
-    config = BartConfig(d_model=1024, vocab_size=50_265, encoder_layers=depth, decoder_layers=depth, forced_eos_token_id=2)
-    BartForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
-    load_tokenizer(open_base("pareft-mini")).save_pretrained(folder)
 
 
 def make_recipe(base: Path, data: Path, args: argparse.Namespace) -> Recipe:
@@ -50,7 +39,7 @@ def make_recipe(base: Path, data: Path, args: argparse.Namespace) -> Recipe:
 def measure_depth(depth: int, args: argparse.Namespace) -> dict[str, object]:
     folder = Path(tempfile.mkdtemp(prefix="pareft-prefix-"))
     try:
-        write_base(folder / "base", depth)
+        write_base(folder / "base", "pareft-mini", encoder_layers=depth, decoder_layers=depth)
         write_data(folder / "rows.parquet")
         recipe = make_recipe(folder / "base", folder / "rows.parquet", args)
         record = measure({name: select_arm(recipe, name) for name in recipe.arms}, recipe.measure)

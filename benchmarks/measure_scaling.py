@@ -21,19 +21,17 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from matplotlib.figure import Figure
-from transformers import BartConfig, BartForConditionalGeneration
+from measure_shape import write_base
 
 from pareft.data.synthetic import generate_radiology_notes
 from pareft.files import write_json
 from pareft.measurement import measure
-from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.recipe import MeasureSettings, Recipe, override, resolve
 from pareft.runtime import describe_hardware, list_versions
 
 SHAPES: dict[str, dict[str, int]] = {
-    "large": {"d_model": 1024, "vocab_size": 50_265},
+    "large": {},
     "small": {
         "d_model": 32, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
         "vocab_size": 4_096,
@@ -44,13 +42,6 @@ ROWS = "rows of the data set"
 COLUMNS = 3  # of the picture
 LOOKS = {"step_seconds": ("#0b6e8f", "o", "s per step", 1.0), "peak_bytes": ("#b4551d", "s", "GB at the peak", 1e9)}
 Points = list[dict[str, Any]]
-
-
-def write_base(folder: Path, shape: str) -> None:
-    """12 + 12 layers with random weights, stored in bf16, and a tokenizer whose ids they cover."""
-    torch.manual_seed(0)
-    BartForConditionalGeneration(BartConfig(**SHAPES[shape])).to(torch.bfloat16).save_pretrained(folder)
-    load_tokenizer(open_base("pareft-mini")).save_pretrained(folder)
 
 
 def write_rows(path: Path, rows: int, *, notes: int) -> None:
@@ -216,7 +207,7 @@ def main() -> None:
     grids: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="pareft-scaling-") as place:
         folder = Path(place)
-        write_base(folder / "base", args.shape)
+        write_base(folder / "base", "pareft-mini", **SHAPES[args.shape])
         write_rows(folder / "rows.parquet", 64, notes=12)
         recipe = make_recipe(folder / "base", folder / "rows.parquet", args)
         for name in UNITS:

@@ -30,10 +30,10 @@ from pareft.runtime import choose_precision
 ROWS = 64
 
 
-def write_base(folder: Path, tokenizer: str) -> None:
-    """BART-large's config with random weights, stored in bf16, and a tokenizer whose ids it covers."""
+def write_base(folder: Path, tokenizer: str, **changed: int) -> None:
+    """BART-large's config, lines of it changed, with random weights, stored in bf16, and a tokenizer whose ids it covers."""
     torch.manual_seed(0)
-    config = BartConfig(d_model=1024, vocab_size=50_265, forced_eos_token_id=2)
+    config = BartConfig(**{"d_model": 1024, "vocab_size": 50_265, "forced_eos_token_id": 2} | changed)
     BartForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
     load_tokenizer(open_base(tokenizer)).save_pretrained(folder)
 

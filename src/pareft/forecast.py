@@ -89,13 +89,13 @@ def _fake(model: nn.Module, frozen: torch.dtype) -> None:
             module._buffers[name] = None if buffer is None else torch.empty(buffer.shape, dtype=buffer.dtype)
 
 
-def measure_rate(precision: Precision) -> float:
-    """Floating-point operations a second of this machine's matrix products."""
+def measure_rate(precision: Precision, side: int = SIDE) -> float:
+    """Floating-point operations a second of this machine's products of square matrices: the median, after one uncounted."""
     device, dtype = choose_device(), DTYPES[precision]
-    one, other = (torch.ones(SIDE, SIDE, dtype=dtype, device=device) for _ in range(2))
+    one, other = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     seconds = []
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS + 1):
         started = time.perf_counter()
         float((one @ other)[0, 0])  # waits for it
         seconds.append(time.perf_counter() - started)
-    return 2 * SIDE**3 / median(seconds)
+    return 2 * side**3 / median(seconds[1:])

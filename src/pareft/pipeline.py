@@ -67,7 +67,7 @@ from pareft.runtime import (
 )
 from pareft.scoring import evaluate_split, round_scores, score_again, score_validation
 from pareft.sentences import SENTENCE_SPLITTING
-from pareft.tuning.adapters import attach
+from pareft.tuning.adapters import adapt
 from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.prefix.serving import keep_prefix
 from pareft.tuning.targets import find_targets
@@ -163,7 +163,7 @@ def prepare(recipe: Recipe) -> Prepared:
     if recipe.adapt:
         find_targets(shape, recipe.adapt)
     if recipe.train.cache_frozen_prefix:
-        find_prefix(attach(shape, recipe.adapt) if recipe.adapt else shape)
+        find_prefix(adapt(shape, recipe.adapt))
     check_trackers(recipe.train.report_to)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
     lengths = {
@@ -213,9 +213,7 @@ def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
     """
     frozen = prepared.recipe.adapt is not None and prepared.precision == "bf16"
     model = load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32)
-    if prepared.recipe.adapt:
-        model = attach(model, prepared.recipe.adapt, seed=prepared.recipe.seed)
-    return model.to(choose_device())
+    return adapt(model, prepared.recipe.adapt, seed=prepared.recipe.seed).to(choose_device())
 
 
 def recomputes(prepared: Prepared) -> bool:
@@ -224,8 +222,7 @@ def recomputes(prepared: Prepared) -> bool:
     asked = recipe.train.gradient_checkpointing
     if asked != "auto":
         return asked
-    shape = build_on_meta(config, prepared.plan)
-    model = attach(shape, recipe.adapt) if recipe.adapt else shape
+    model = adapt(build_on_meta(config, prepared.plan), recipe.adapt)
     return not fits_plainly(model, recipe, prepared.precision, width=config.hidden_size, room=available_bytes())
 
 

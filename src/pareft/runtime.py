@@ -65,6 +65,12 @@ def autocast(precision: Precision) -> torch.autocast:
     return torch.autocast(choose_device().type, dtype, enabled=precision != "fp32")
 
 
+def find_computing_dtype(value: torch.Tensor) -> torch.dtype:
+    """What products of a tensor are computed in here: autocast's type, or its own."""
+    kind = value.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else value.dtype
+
+
 @dataclass(frozen=True)
 class Processes:
     """The processes that share the work, as `accelerate launch` starts them; one alone without it."""

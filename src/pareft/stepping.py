@@ -13,10 +13,8 @@ from pareft.pipeline import Prepared, build_model, recomputes
 from pareft.recipe import FastSettings, TrainSettings
 from pareft.runtime import Precision, autocast
 from pareft.tuning.fast import quicken
-from pareft.tuning.fast.batches import IGNORED, divide
+from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
 from pareft.tuning.prefix.serving import keep_prefix
-
-MULTIPLE = 8  # to which training pads
 
 
 class Stepper:
@@ -46,11 +44,7 @@ class Stepper:
         """Train on a batch of rows with `input_ids`, `attention_mask` and `labels`; returns the seconds, padding not among them."""
         batch = self._collate(list(rows)).to(self.model.device)
         started = time.perf_counter()
-        tokens = (batch["labels"] != IGNORED).sum()
-        for part in divide(batch, self.model, self._fast) if self._fast else [batch]:
-            with autocast(self.precision):
-                loss = self.model(**part).loss
-            (loss * (part["labels"] != IGNORED).sum() / tokens).backward()
+        learn(self.model, batch, self.precision, self._fast)
         torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -62,6 +56,15 @@ class Stepper:
         """Compute rows forward, as a first epoch does."""
         with autocast(self.precision):
             self.model(**self._collate(list(rows)).to(self.model.device))
+
+
+def learn(model: Any, batch: Any, precision: Precision, fast: FastSettings | None) -> None:
+    """Forward and backward of a batch; with `fast`, in the parts that it says."""
+    tokens = (batch["labels"] != IGNORED).sum()
+    for part in divide(batch, model, fast) if fast else [batch]:
+        with autocast(precision):
+            loss = model(**part).loss
+        (loss * (part["labels"] != IGNORED).sum() / tokens).backward()
 
 
 @contextmanager

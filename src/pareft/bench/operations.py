@@ -1,26 +1,23 @@
 """What steps amount to: a model's operations, counted, and how fast this machine multiplies matrices."""
 
-import time
 from collections.abc import Iterable, Sequence
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pareft.forecast import DTYPES
+from pareft.forecast import measure_rate
 from pareft.models.checkpoint import open_base
 from pareft.models.structure import build_on_meta
 from pareft.pipeline import decide
 from pareft.recipe import Recipe
 from pareft.runtime import Precision, choose_device
-from pareft.tuning.adapters import attach
+from pareft.tuning.adapters import adapt
 
 SAMPLES = ((8, 8), (24, 8), (40, 8), (8, 24), (8, 40), (24, 24))  # lengths from which those of all others follow
 FEW = 2  # so many different lengths are traced as they are
 SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
-ROUNDS = 5
 
 
 def count_operations(recipe: Recipe, batches: Sequence[Sequence[tuple[int, int]]]) -> list[float]:
@@ -29,9 +26,7 @@ def count_operations(recipe: Recipe, batches: Sequence[Sequence[tuple[int, int]]
     """
     base = open_base(recipe.base)
     base.config._attn_implementation = "eager"  # the counter does not know every kernel
-    model: Any = build_on_meta(base.config, decide(base, recipe.prune, weights=False))
-    if recipe.adapt:
-        model = attach(model, recipe.adapt)
+    model = adapt(build_on_meta(base.config, decide(base, recipe.prune, weights=False)), recipe.adapt)
     lengths = sorted({pair for batch in batches for pair in batch})
     counts = {pair: _trace(model, pair) for pair in lengths} if len(lengths) <= FEW else _extrapolate(model, lengths)
     return [sum(counts[pair] for pair in batch) for batch in batches]
@@ -57,15 +52,4 @@ def _terms(source: int, target: int) -> list[float]:
 
 def measure_ceiling(precision: Precision) -> float:
     """Operations a second of products of square matrices: the best of several sizes, of each the median."""
-    device, dtype = choose_device(), DTYPES[precision]
-    return max(_multiply(side, device, dtype) for side in SIDES[device.type])
-
-
-def _multiply(side: int, device: torch.device, dtype: torch.dtype) -> float:
-    one, other = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    seconds = []
-    for _ in range(ROUNDS + 1):
-        started = time.perf_counter()
-        float((one @ other)[0, 0])  # waits for it
-        seconds.append(time.perf_counter() - started)
-    return 2 * side**3 / median(seconds[1:])
+    return max(measure_rate(precision, side) for side in SIDES[choose_device().type])

@@ -5,6 +5,7 @@ Processes are forked from one that has imported everything, where that can be do
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,6 +31,7 @@ from pareft.runtime import Precision, autocast, peak_memory_bytes, reset_peak_me
 from pareft.stepping import open_stepper, wait_for_device
 
 BEAMS = {"greedy": 1, "beam 6": 6}
+LONGEST_PLACE = 70  # bytes of a temporary folder's name: a socket's has at most 108, 33 of them below it
 
 
 class Order(Record):
@@ -50,7 +52,7 @@ class Worker:
 
     def __init__(self, order: Order) -> None:
         self.order = order
-        forks = "forkserver" in get_all_start_methods() and not torch.cuda.is_available()
+        forks = "forkserver" in get_all_start_methods() and not torch.cuda.is_available() and _has_room_for_a_socket()
         context: Any = get_context("forkserver" if forks else "spawn")
         if forks:
             _start_forkserver(context)
@@ -84,6 +86,11 @@ class Worker:
         if "failed" in answer:
             raise MeasurementError(answer["failed"])
         return answer
+
+
+def _has_room_for_a_socket() -> bool:
+    """Whether the temporary folder's name leaves room for that of a socket in it, of which a fork server needs one."""
+    return len(os.fsencode(tempfile.gettempdir())) <= LONGEST_PLACE
 
 
 def _start_forkserver(context: Any) -> None:

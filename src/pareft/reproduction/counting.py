@@ -13,7 +13,7 @@ from pareft.models.plan import PruningPlan
 from pareft.models.structure import build_on_meta, count_parameters
 from pareft.pipeline import check_writes, decide
 from pareft.recipe import Recipe
-from pareft.tuning.adapters import attach
+from pareft.tuning.adapters import adapt
 
 SHAPES = {"facebook/bart-large": "bart-large", "google-t5/t5-large": "t5-large"}  # bases whose configs are in the package
 RELEASE_VOCABULARY = {"t5": 32_100}  # to which the release cuts the embeddings: the tokenizer's own length
@@ -65,9 +65,7 @@ def count_arm(recipe: Recipe) -> Counted:
     base = open_shape(recipe.base, revision=recipe.revision)
     check_writes(base, "a recipe trains")
     decided = decide(base, recipe.prune, weights=False)
-    model: nn.Module = build_on_meta(base.config, decided)
-    if recipe.adapt:
-        model = attach(model, recipe.adapt)
+    model: nn.Module = adapt(build_on_meta(base.config, decided), recipe.adapt)
     counted = count_parameters(model)
     if recipe.adapt:
         as_paper = counted.trainable + sum(_count_missing_bias(module) for module in model.modules())

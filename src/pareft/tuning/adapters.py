@@ -58,6 +58,11 @@ def attach(
     return _attach_stored(model, stored, name)
 
 
+def adapt(model: PreTrainedModel, settings: LoraSettings | None, *, seed: int = 0) -> PreTrainedModel | PeftModel:
+    """A model as a recipe adapts it: with a new adapter, or as it is. In place; it may be on `meta`."""
+    return attach(model, settings, seed=seed) if settings else model
+
+
 def check_name(name: str) -> None:
     """Raise `AdapterError` if peft could not keep an adapter of this name apart from its own tensors and modules."""
     if name in "lora_":

@@ -31,7 +31,7 @@ from pareft.recipe import FastSettings, TrainSettings
 from pareft.records import TrainingRecord
 from pareft.runtime import Precision, autocast, find_processes
 from pareft.tuning.fast import quicken
-from pareft.tuning.fast.batches import IGNORED, divide
+from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
 
 LENT = ("use_cache", "bos_token_id", "eos_token_id", "pad_token_id")  # what the trainer changes in a config
 Evaluate = Callable[[Any, int], dict[str, float]]
@@ -168,7 +168,7 @@ def train(
             train_dataset=task.examples,
             eval_dataset=task.examples,  # it wants one; `evaluate` has its own
             processing_class=task.tokenizer,
-            data_collator=DataCollatorForSeq2Seq(task.tokenizer, model, pad_to_multiple_of=8),
+            data_collator=DataCollatorForSeq2Seq(task.tokenizer, model, pad_to_multiple_of=MULTIPLE),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))

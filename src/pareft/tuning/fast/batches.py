@@ -8,7 +8,7 @@ from torch import nn
 from pareft.recipe import FastSettings
 
 Batch = Mapping[str, torch.Tensor]
-MULTIPLE = 8  # to which the lengths of a part are padded
+MULTIPLE = 8  # to which the lengths of a batch, and of its parts, are padded
 SOURCES = ("input_ids", "attention_mask")  # whose columns are the source's; those of all else are the target's
 IGNORED = -100  # in labels: padding
 PASS_OPERATIONS = {"cpu": 1e10, "cuda": 2e13}  # what could be computed in the time that one more pass costs by itself

@@ -5,7 +5,7 @@ products, and the update is added to the base's output in place.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -13,20 +13,19 @@ from peft.tuners.lora import Linear
 from torch import nn
 from torch.nn import functional
 
+from pareft.runtime import find_computing_dtype
 from pareft.tuning.fast.dropout import apply_mask, can_drop, draw_mask
+from pareft.tuning.replacing import replace_forward
 
 
 @contextmanager
 def fuse(model: nn.Module, *, fast_dropout: bool) -> Iterator[None]:
     """Inside the `with`, every plain LoRA layer of a model computes in one pass; others, and calls that ask for more, as before."""
     layers = [module for module in model.modules() if type(module) is Linear]
-    for layer in layers:
-        layer.forward = _make_forward(layer, layer.forward, fast_dropout)
-    try:
-        yield
-    finally:
+    with ExitStack() as replaced:
         for layer in layers:
-            del layer.forward
+            replaced.enter_context(replace_forward(layer, _make_forward(layer, layer.forward, fast_dropout)))
+        yield
 
 
 def _make_forward(layer: Linear, stock: Callable[..., torch.Tensor], fast_dropout: bool) -> Callable[..., torch.Tensor]:
@@ -36,7 +35,6 @@ def _make_forward(layer: Linear, stock: Callable[..., torch.Tensor], fast_dropou
             return stock(value, *args, **options)
         base, dropout = layer.get_base_layer(), layer.lora_dropout[name]
         probability = dropout.p if isinstance(dropout, nn.Dropout) and dropout.training else 0.0
-        dtype = torch.get_autocast_dtype(value.device.type) if torch.is_autocast_enabled(value.device.type) else value.dtype
         down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
         rows: torch.Tensor = _Lora.apply(  # type: ignore[no-untyped-call]
             value.reshape(-1, value.shape[-1]),
@@ -47,7 +45,7 @@ def _make_forward(layer: Linear, stock: Callable[..., torch.Tensor], fast_dropou
             layer.scaling[name],
             probability,
             fast_dropout,
-            dtype,
+            find_computing_dtype(value),
         )
         return rows.view(*value.shape[:-1], -1)
 

@@ -15,6 +15,9 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from pareft.runtime import find_computing_dtype
+from pareft.tuning.replacing import replace_forward
+
 AT_A_TIME = 2**22  # logits that are held together
 
 
@@ -98,8 +101,7 @@ def _find_loss(
     if asks_more or not isinstance(logits, Logits):
         return None
     hidden, head, bias = logits.hidden, logits.weight, logits.bias
-    kind = hidden.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    dtype = find_computing_dtype(hidden)
     if dtype == torch.float16:  # whose gradients must be scaled before they are computed
         return None
     total: torch.Tensor = _Loss.apply(hidden, head, bias, labels, ignore_index, dtype)  # type: ignore[no-untyped-call]
@@ -170,8 +172,5 @@ def defer_logits(model: PreTrainedModel) -> Iterator[None]:
     def forward(hidden: torch.Tensor) -> Any:
         return Logits(hidden, head.weight, head.bias) if head.training and torch.is_grad_enabled() else stock(hidden)
 
-    head.forward = forward  # type: ignore[method-assign, assignment]
-    try:
+    with replace_forward(head, forward):
         yield
-    finally:
-        del head.forward

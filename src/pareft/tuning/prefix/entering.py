@@ -8,20 +8,7 @@ import torch
 from torch import nn
 
 from pareft.tuning.prefix.ending import Entry
-
-
-@contextmanager
-def replace_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """Have a module compute `forward` instead, which is given what it computed before; afterwards it does so again."""
-    had, plain = "forward" in vars(module), module.forward
-    vars(module)["forward"] = forward
-    try:
-        yield plain
-    finally:
-        if had:
-            vars(module)["forward"] = plain
-        else:
-            del vars(module)["forward"]
+from pareft.tuning.replacing import replace_forward
 
 
 @contextmanager

@@ -25,8 +25,9 @@ from pareft.models.identity import read_fingerprint
 from pareft.recipe import count_bytes
 from pareft.runtime import Precision, autocast, find_processes
 from pareft.tuning.prefix.ending import Entry, Prefix, find_prefix
-from pareft.tuning.prefix.entering import enter, evaluating, reach, replace_forward
+from pareft.tuning.prefix.entering import enter, evaluating, reach
 from pareft.tuning.prefix.store import RowStore
+from pareft.tuning.replacing import replace_forward
 
 SHARE = 0.5  # of the free disk, where no size is given
 LIBRARIES = ("pareft", "torch", "transformers")  # whose other versions compute anew
