@@ -41,7 +41,7 @@ from pareft.tuning.adapters import attach
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.batches import MULTIPLE
 
-WAYS = ("lora", "dropout", "loss", "attention", "batches")
+WAYS = ("lora", "dropout", "loss", "attention", "memory", "batches")
 
 
 def list_settings() -> dict[str, FastSettings]:

@@ -5,10 +5,11 @@ import torch
 from conftest import make_config
 from transformers import AutoModelForSeq2SeqLM
 
-from pareft.forecast import GRADIENT_AND_ADAM, fits_plainly, measure_rate, trace_step
+from pareft.forecast import GRADIENT_AND_ADAM, PASSING, PLAIN, _estimate, fits_plainly, measure_rate, trace_step
 from pareft.models.structure import build_on_meta
-from pareft.recipe import LoraSettings, resolve
+from pareft.recipe import FastSettings, LoraSettings, resolve
 from pareft.tuning.adapters import attach
+from pareft.tuning.fast import quicken
 
 
 def make_recipe(**lines):
@@ -16,7 +17,7 @@ def make_recipe(**lines):
     return resolve({"base": "x", "data": {"path": "x", "max_source_tokens": 12, "max_target_tokens": 7}, "train": train} | lines)
 
 
-def count_saved(model, recipe):
+def count_saved(model, fast):
     """The bytes that a real forward pass saves for the backward pass, weights not counted."""
     saved = {}
 
@@ -25,23 +26,25 @@ def count_saved(model, recipe):
         return tensor
 
     source, target = torch.ones(3, 12, dtype=torch.long), torch.ones(3, 7, dtype=torch.long)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model(input_ids=source, labels=target)
+    with quicken(model, fast), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = model(input_ids=source, labels=target).loss
+    assert loss.requires_grad
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     return sum(tensor.untyped_storage().nbytes() for place, tensor in saved.items() if place not in weights)
 
 
 @pytest.mark.parametrize("family", ["bart", "t5", "t5-gated"])
 @pytest.mark.parametrize("adapt", [None, {"rank": 2}])
-def test_what_is_saved_is_what_a_real_step_saves(family, adapt):
+@pytest.mark.parametrize("fast", [PLAIN, FastSettings()], ids=["plain", "fast"])
+def test_what_is_saved_is_what_a_real_step_saves(family, adapt, fast):
     recipe = make_recipe(adapt=adapt)
     real, traced = AutoModelForSeq2SeqLM.from_config(make_config(family)), build_on_meta(make_config(family))
     if adapt:
         real, traced = (attach(model, LoraSettings(rank=2)) for model in (real, traced))
     weights = sum(parameter.numel() for parameter in real.parameters())
     trained = sum(parameter.numel() for parameter in real.parameters() if parameter.requires_grad)
-    expected = 4 * weights + GRADIENT_AND_ADAM * trained + count_saved(real.train(), recipe)
-    assert trace_step(traced, recipe, "fp32").memory_bytes == pytest.approx(expected, rel=0.02)
+    expected = 4 * weights + GRADIENT_AND_ADAM * trained + count_saved(real.train(), fast)
+    assert trace_step(traced, recipe, "fp32", fast=fast).memory_bytes == pytest.approx(expected, rel=0.02)
 
 
 def trace(family="t5", precision="fp32", **lines):
@@ -82,11 +85,39 @@ def test_a_step_that_is_said_to_fit_does(settings):
         model = build_on_meta(make_config("bart"))
         return attach(model, settings) if settings else model
 
-    needed = trace_step(build(), recipe, "fp32").memory_bytes
-    assert fits_plainly(build(), recipe, "fp32", width=16, room=2 * needed)
-    assert not fits_plainly(build(), recipe, "fp32", width=16, room=needed)
+    needed = trace_step(build(), recipe, "fp32", fast=recipe.train.fast).memory_bytes
+    assert fits_plainly(build(), recipe, "fp32", room=2 * needed)
+    assert not fits_plainly(build(), recipe, "fp32", room=needed)
+
+
+@pytest.mark.parametrize("family", ["bart", "t5", "t5-gated"])
+@pytest.mark.parametrize("settings", [None, LoraSettings(rank=2)])
+@pytest.mark.parametrize("source", [12, 60])
+def test_the_estimate_is_more_than_what_is_saved(family, settings, source):
+    recipe = make_recipe(
+        data={"path": "x", "max_source_tokens": source, "max_target_tokens": 7}, adapt=settings.model_dump() if settings else None
+    )
+
+    def build():
+        model = build_on_meta(make_config(family))
+        return attach(model, settings) if settings else model
+
+    for fast in (PLAIN, recipe.train.fast):
+        for precision in ("fp32", "bf16"):
+            needed = trace_step(build(), recipe, precision, fast=fast).memory_bytes
+            assert _estimate(list(build().parameters()), recipe, fast) > PASSING * needed
+
+
+def test_a_batch_in_parts_needs_the_memory_of_a_part():
+    def trace_batch(size, fast):
+        recipe = make_recipe(train={"batch_size": size, "fast": fast.model_dump()})
+        return trace_step(build_on_meta(make_config("bart")), recipe, "fp32", fast=fast)
+
+    whole, parts = trace_batch(3, FastSettings()), trace_batch(12, FastSettings(part_tokens=3 * 19))
+    assert parts.memory_bytes == whole.memory_bytes
+    assert parts.operations == 4 * whole.operations
 
 
 def test_what_surely_fits_is_not_traced(monkeypatch):
     monkeypatch.setattr("pareft.forecast.trace_step", None)
-    assert fits_plainly(build_on_meta(make_config("bart")), make_recipe(), "fp32", width=16, room=10**9)
+    assert fits_plainly(build_on_meta(make_config("bart")), make_recipe(), "fp32", room=10**9)

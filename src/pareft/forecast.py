@@ -4,23 +4,30 @@ The step is traced on tensors that have shapes and no content, with the library'
 architecture.
 """
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from pareft.recipe import Recipe
+from pareft.recipe import FastSettings, Recipe
 from pareft.runtime import Precision, choose_device
+from pareft.tuning.fast import quicken
+from pareft.tuning.fast.batches import find_part_tokens
 
 GRADIENT_AND_ADAM = 4 + 8  # bytes of a trained parameter besides its own: a gradient and AdamW's two moments in float32
 SIDE = 2048  # of the matrices whose product tells how fast the machine is
 ROUNDS = 5
 PASSING = 1.2  # what a step needs for a moment on top of what is forecast
-BYTES_OF_PARAMETER, BYTES_OF_STATE, BYTES_OF_LOGIT = 16, 128, 16  # at most: with gradient and moments; saved around a norm or bias
+BYTES_OF_STATE, BYTES_OF_LOGIT = 8, 16  # at most, that are saved of a token: by its places in what matrices read and write
+SHORT = 1024  # tokens up to which attention weights are no more than that
+PLAIN = FastSettings(lora=False, dropout=False, loss=False, attention=False, memory=False, batches=False)
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -34,21 +41,25 @@ class Step:
     operations: int
 
 
-def trace_step(model: nn.Module, recipe: Recipe, precision: Precision, *, frozen: torch.dtype | None = None) -> Step:
+def trace_step(
+    model: Any, recipe: Recipe, precision: Precision, *, frozen: torch.dtype | None = None, fast: FastSettings = PLAIN
+) -> Step:
     """Trace forward and backward of one batch of a model on `meta`, which must not be used afterwards.
 
     Memory: weights (a frozen base is in `frozen`, by default in bf16 where that is computed with, as in a run), gradients and
-    AdamW's moments of what is trained, and all that the forward pass saves for the backward pass.
+    AdamW's moments of what is trained, and all that the forward pass saves for the backward pass: of one part of the batch, where
+    the fast ways cut it.
     """
     frozen = frozen or (torch.bfloat16 if recipe.adapt and precision == "bf16" else torch.float32)
-    size, data = recipe.train.batch_size, recipe.data
+    size, data = _find_rows(recipe, fast), recipe.data
     saved: dict[int, torch.Tensor] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         saved[tensor.untyped_storage()._cdata] = tensor
         return tensor
 
-    with FakeTensorMode(), FlopCounterMode(display=False) as counter:
+    ways = fast if choose_device().type == "cpu" else fast.model_copy(update={"dropout": False, "attention": False})
+    with quicken(model, ways), FakeTensorMode(), FlopCounterMode(display=False) as counter:
         _fake(model.train(), frozen)
         source, target = (torch.ones(size, tokens, dtype=torch.long) for tokens in (data.max_source_tokens, data.max_target_tokens))
         dtype = torch.float16 if precision == "fp16" else torch.bfloat16
@@ -60,20 +71,34 @@ def trace_step(model: nn.Module, recipe: Recipe, precision: Precision, *, frozen
         loss.backward()
     weights = sum(parameter.untyped_storage().nbytes() for parameter in own.values())
     trained = sum(parameter.numel() for parameter in own.values() if parameter.requires_grad)
-    operations = counter.get_total_flops() * recipe.train.accumulation
+    operations = round(counter.get_total_flops() * recipe.train.batch_size / size) * recipe.train.accumulation
     return Step(weights + GRADIENT_AND_ADAM * trained + activations, operations)
 
 
-def fits_plainly(model: nn.Module, recipe: Recipe, precision: Precision, *, width: int, room: int) -> bool:
+def _find_rows(recipe: Recipe, fast: FastSettings) -> int:
+    """How many of a batch's examples are computed at a time, if all are as long as they may be."""
+    size, data = recipe.train.batch_size, recipe.data
+    tokens = find_part_tokens(fast, choose_device().type) if fast.batches else None
+    return min(size, max(1, tokens // (data.max_source_tokens + data.max_target_tokens))) if tokens else size
+
+
+def fits_plainly(model: nn.Module, recipe: Recipe, precision: Precision, *, room: int) -> bool:
     """Whether a step of a model on `meta`, which must not be used afterwards, fits into `room` bytes with all that its forward pass
-    saves. `width` is that of a token's states; it is traced only where a generous estimate does not settle it.
+    saves. It is traced only where a generous estimate does not settle it.
     """
-    parameters, data = list(model.parameters()), recipe.data
-    tokens = recipe.train.batch_size * (data.max_source_tokens + data.max_target_tokens)
-    deep = sum(parameter.dim() == 1 and parameter.numel() == width for parameter in parameters)  # norms and biases of a layer
-    size = sum(parameter.numel() for parameter in parameters)
-    generous = BYTES_OF_PARAMETER * size + tokens * (deep * width * BYTES_OF_STATE + max(map(len, parameters)) * BYTES_OF_LOGIT)
-    return generous <= room or PASSING * trace_step(model, recipe, precision).memory_bytes <= room
+    fast = recipe.train.fast
+    generous = _estimate(list(model.parameters()), recipe, fast)
+    return generous <= room or PASSING * trace_step(model, recipe, precision, fast=fast).memory_bytes <= room
+
+
+def _estimate(parameters: Sequence[nn.Parameter], recipe: Recipe, fast: FastSettings) -> float:
+    """More bytes than a step takes."""
+    source, target = recipe.data.max_source_tokens, recipe.data.max_target_tokens
+    weights = sum((4 + GRADIENT_AND_ADAM * parameter.requires_grad) * parameter.numel() for parameter in parameters)
+    vocabulary = max(map(len, parameters))
+    places = sum(sum(parameter.shape) for parameter in parameters if parameter.dim() == 2 and len(parameter) != vocabulary)
+    of_token = places * BYTES_OF_STATE * math.ceil(max(source, target) / SHORT) + vocabulary * BYTES_OF_LOGIT
+    return weights + _find_rows(recipe, fast) * (source + target) * of_token
 
 
 def _fake(model: nn.Module, frozen: torch.dtype) -> None:

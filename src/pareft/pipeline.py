@@ -218,12 +218,12 @@ def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
 
 def recomputes(prepared: Prepared) -> bool:
     """Whether layers are computed again in the backward pass: as the recipe says, or where a step would not fit otherwise."""
-    recipe, config = prepared.recipe, prepared.base.config
+    recipe = prepared.recipe
     asked = recipe.train.gradient_checkpointing
     if asked != "auto":
         return asked
-    model = adapt(build_on_meta(config, prepared.plan), recipe.adapt)
-    return not fits_plainly(model, recipe, prepared.precision, width=config.hidden_size, room=available_bytes())
+    model = adapt(build_on_meta(prepared.base.config, prepared.plan), recipe.adapt)
+    return not fits_plainly(model, recipe, prepared.precision, room=available_bytes())
 
 
 def encode_split(prepared: Prepared, name: str, *, limit: int | None = None) -> Any:

@@ -106,14 +106,16 @@ class FastSettings(Settings):
     """Ways to the same numbers in less time and memory; `false` takes the plain way.
 
     `lora`: one pass over what LoRA reads, without casts; `dropout`: on a processor, masks of sixteen random bits; `loss`: logits
-    for a part of the targets at a time; `attention`: on a processor, by matrix products; `batches`: in parts of similar length,
-    each of at most `part_tokens`, sources and targets together (`auto`: 4,096 on a processor, any number on CUDA).
+    for a part of the targets at a time; `attention`: on a processor, by matrix products; `memory`: on a processor, what is freed
+    is used again; `batches`: in parts of similar length, each of at most `part_tokens`, sources and targets together (`auto`: 4,096
+    on a processor, any number on CUDA).
     """
 
     lora: bool = True
     dropout: bool = True
     loss: bool = True
     attention: bool = True
+    memory: bool = True
     batches: bool = True
     part_tokens: PositiveInt | Literal["auto"] | None = "auto"
 

@@ -20,7 +20,7 @@ from pareft.bench.shapes import open_config, write_base, write_pruned
 from pareft.bench.worker import BEAMS, Order, Worker
 from pareft.errors import MeasurementError
 from pareft.evaluation.efficiency import CPU_MEMORY, CUDA_MEMORY, interleave
-from pareft.forecast import DTYPES, Step, trace_step
+from pareft.forecast import DTYPES, PLAIN, Step, trace_step
 from pareft.models.families import find_family
 from pareft.progress import SILENT, Progress
 from pareft.reproduction.counting import count_arm
@@ -191,8 +191,9 @@ class _Bench:
 
 
 def _forecast(order: Order) -> Step:
-    frozen = None if order.way == "pareft" else DTYPES["fp32"]
-    return trace_step(count_arm(order.recipe).model, order.recipe, order.precision, frozen=frozen)
+    ours = order.way == "pareft"
+    frozen, fast = None if ours else DTYPES["fp32"], order.recipe.train.fast if ours else PLAIN
+    return trace_step(count_arm(order.recipe).model, order.recipe, order.precision, frozen=frozen, fast=fast)
 
 
 class _Asking:

@@ -1,5 +1,9 @@
 """Every fast way equals the plain one, and leaves nothing behind."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 from tiny import VOCABULARY, make_inputs, make_model
@@ -12,7 +16,7 @@ from pareft.tuning.fast import quicken
 from pareft.tuning.fast.attention import attend
 from pareft.tuning.fast.loss import Logits
 
-WAYS = ("lora", "dropout", "loss", "attention")
+WAYS = ("lora", "dropout", "loss", "attention", "memory")
 PLAIN = FastSettings(**dict.fromkeys((*WAYS, "batches"), False))
 WRITERS = ("bart", "mbart", "pegasus", "marian", "led", "t5", "t5-gated", "longt5-global", "whisper", "llama", "gpt2")
 LORA = LoraSettings(target="all", rank=3, alpha=6, dropout=0.0)
@@ -91,6 +95,7 @@ def test_every_switch_is_honoured(way, monkeypatch):
         "dropout": "pareft.tuning.fast.drop",
         "loss": "pareft.tuning.fast.loss._Loss.forward",
         "attention": "pareft.tuning.fast.attend",
+        "memory": "pareft.tuning.fast.memory._find_library",
     }
 
     class Taken(Exception):
@@ -106,6 +111,24 @@ def test_every_switch_is_honoured(way, monkeypatch):
     with pytest.raises(Taken):
         learn(model, batch, only(way), torch.bfloat16)
     learn(model, batch, only(*(other for other in WAYS if other != way)), torch.bfloat16)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's own allocator")
+def test_freed_memory_stays_inside_and_goes_back_afterwards():
+    """In a process of its own: what others allocated before would blur it."""
+    script = """
+import torch
+from pareft.runtime import resident_bytes
+from pareft.tuning.fast.memory import keep_freed
+before = resident_bytes()
+with keep_freed():
+    torch.ones(30_000_000)
+    inside = resident_bytes()
+print(inside - before, resident_bytes() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    inside, after = map(int, done.stdout.split())
+    assert inside > 100_000_000 > 20_000_000 > after
 
 
 def test_nothing_is_left_on_the_model():

@@ -15,6 +15,7 @@ from pareft.tuning.fast.attention import attend, can_attend
 from pareft.tuning.fast.dropout import can_drop, drop
 from pareft.tuning.fast.lora import fuse
 from pareft.tuning.fast.loss import defer_logits
+from pareft.tuning.fast.memory import keep_freed
 
 
 @contextmanager
@@ -29,6 +30,8 @@ def quicken(model: PreTrainedModel | PeftModel, settings: FastSettings) -> Itera
             stack.enter_context(_replace("dropout", _drop))
         if settings.attention:
             stack.enter_context(_replace("scaled_dot_product_attention", _attend))
+        if settings.memory and next(model.parameters()).device.type == "cpu":
+            stack.enter_context(keep_freed())
         yield
 
 

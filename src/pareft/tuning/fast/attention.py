@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 
 from pareft.tuning.fast.dropout import apply_mask, draw_mask
@@ -72,7 +73,7 @@ class _Attend(torch.autograd.Function):
         query, key, value = (query * scale).contiguous(), key.contiguous(), value.contiguous()  # once, not for every product
         out = value.new_empty(batch, targets, heads, value.shape[3]).transpose(1, 2)
         ctx.scale = scale
-        for row, some in _share(shape):
+        for row, some in _share(query, shape):
             weights = _weigh(query, key, mask, row, some)
             if dropped is not None:
                 kept, ctx.rescale = draw_mask(weights, dropout)
@@ -91,7 +92,7 @@ class _Attend(torch.autograd.Function):
             for tensor, needed in zip((query, key, value), ctx.needs_input_grad[:3], strict=True)
         ]
         of_query, of_key, of_value = found
-        for row, some in _share((*query.shape[:3], key.shape[2])):
+        for row, some in _share(query, (*query.shape[:3], key.shape[2])):
             weights = _weigh(query, key, mask, row, some)
             kept = None if dropped is None else dropped[row, some]
             if of_value is not None:
@@ -118,10 +119,10 @@ def _weigh(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, ro
     return functional.softmax(scores, -1)
 
 
-def _share(shape: tuple[int, ...]) -> Iterator[tuple[int, slice]]:
+def _share(query: torch.Tensor, shape: tuple[int, ...]) -> Iterator[tuple[int, slice]]:
     """Rows of a batch and heads that are computed together."""
     batch, heads, targets, sources = shape
-    together = max(1, AT_A_TIME // (targets * sources))
+    together = heads if isinstance(query, FakeTensor) else max(1, AT_A_TIME // (targets * sources))  # which has no content
     for row in range(batch):
         for start in range(0, heads, together):
             yield row, slice(start, start + together)

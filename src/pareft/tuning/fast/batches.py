@@ -20,8 +20,13 @@ def divide(batch: Batch, model: nn.Module, settings: FastSettings) -> list[dict[
     if not settings.batches or batch["input_ids"].shape[0] == 1:
         return [dict(batch)]
     device, parameters = next(model.parameters()).device.type, sum(parameter.numel() for parameter in model.parameters())
-    tokens = (TOKENS if device == "cpu" else None) if settings.part_tokens == "auto" else settings.part_tokens
-    return split(batch, tokens=tokens, pass_tokens=round(PASS_OPERATIONS.get(device, 0) / (4 * parameters)))
+    passing = round(PASS_OPERATIONS.get(device, 0) / (4 * parameters))
+    return split(batch, tokens=find_part_tokens(settings, device), pass_tokens=passing)
+
+
+def find_part_tokens(settings: FastSettings, device: str) -> int | None:
+    """The most tokens of a part, sources and targets together, on a kind of device; `None`: any number."""
+    return (TOKENS if device == "cpu" else None) if settings.part_tokens == "auto" else settings.part_tokens
 
 
 def split(batch: Batch, *, tokens: int | None, pass_tokens: int) -> list[dict[str, torch.Tensor]]:

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from pareft.runtime import find_computing_dtype
 from pareft.tuning.replacing import replace_forward
 
-AT_A_TIME = 2**22  # logits that are held together
+AT_A_TIME = 2**23  # logits that are held together
 
 
 class Logits:
