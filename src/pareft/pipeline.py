@@ -320,7 +320,12 @@ def _train(
     )
     tracked = Tracked(folder, steps_before=count_steps(folder / CHECKPOINTS))
     prefix = keep_prefix(
-        model, examples, recipe.train.cache_frozen_prefix, folder=folder / CHECKPOINTS / PREFIX, precision=prepared.precision
+        model,
+        examples,
+        recipe.train.cache_frozen_prefix,
+        cross=recipe.train.cache_cross_attention,
+        folder=folder / CHECKPOINTS / PREFIX,
+        precision=prepared.precision,
     )
     with track(recipe.train.report_to if processes.first else [], tracked) as send, prefix:
 

@@ -125,7 +125,8 @@ class TrainSettings(Settings):
     time; best checkpoint by `best_metric`, early stopping. `report_to`: trackers that get the numbers of the log.
 
     `gradient_checkpointing`: layers are computed again in the backward pass; `auto`: where a step is forecast not to fit else.
-    `cache_frozen_prefix`: what is frozen before everything that is trained is computed once, without dropout, and kept on disk.
+    `cache_frozen_prefix`: what is frozen before everything that is trained is computed once, without dropout, and kept on disk;
+    `cache_cross_attention`: and the keys and values of the encoder's states, as `auto` on a processor, if they fit into memory.
     """
 
     epochs: PositiveFloat = 10
@@ -145,6 +146,7 @@ class TrainSettings(Settings):
     report_to: list[TrackerName] = []
     gradient_checkpointing: bool | Literal["auto"] = "auto"
     cache_frozen_prefix: bool | str = False
+    cache_cross_attention: bool | Literal["auto"] = "auto"
     fast: FastSettings = FastSettings()
 
     @field_validator("cache_frozen_prefix", mode="before")

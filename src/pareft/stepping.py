@@ -78,7 +78,10 @@ def open_stepper(prepared: Prepared, rows: Dataset | None = None) -> Iterator[St
     with ExitStack() as stack:
         kept = rows if settings.cache_frozen_prefix else None
         if kept is not None:
-            stack.enter_context(keep_prefix(model, kept, settings.cache_frozen_prefix, folder=None, precision=prepared.precision))
+            cross = settings.cache_cross_attention
+            stack.enter_context(
+                keep_prefix(model, kept, settings.cache_frozen_prefix, cross=cross, folder=None, precision=prepared.precision)
+            )
         stack.enter_context(quicken(model, settings.fast))
         stepper = Stepper(model, prepared.tokenizer, settings, prepared.precision, fast=settings.fast)
         if kept is not None:

@@ -16,7 +16,7 @@ from pareft.recipe import LoraSettings, resolve
 from pareft.tuning.adapters import attach
 from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.prefix.serving import keep_prefix
-from pareft.tuning.prefix.store import RowStore
+from pareft.tuning.prefix.store import NumberStore
 
 SETTINGS = LoraSettings(target="all", rank=2, alpha=4, dropout=0.0)
 DECODER, UPPER, BOTH = {"decoder": "all"}, {"encoder": [3, 4], "decoder": "all"}, {"decoder": [2, 3]}
@@ -133,6 +133,70 @@ def test_the_second_epoch_computes_nothing_of_the_prefix(name, tmp_path):
             assert not any(calls)
 
 
+def count_projections(model):
+    """How often each frozen projection of keys and values is computed."""
+    projections, calls = find_prefix(model).projections, []
+    for number, module in enumerate(projections):
+        plain = module.forward
+        module.forward = lambda states, number=number, plain=plain: [calls.append(number), plain(states)][1]
+    return projections, calls
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("target", "each"), [("ffn", 2), ("qv", 1)])
+@pytest.mark.parametrize("layers", [DECODER, BOTH], ids=["decoder", "both"])
+def test_keys_and_values_of_the_encoder_are_computed_once(name, target, each, layers, tmp_path):
+    examples, model = make_examples(), build(name, layers, target=target)
+    batches = make_batches(model, examples)
+    plain = list_steps(model, batches)
+    projections, calls = count_projections(model)
+    left, trained = range(find_prefix(model).describe().get("decoder", 0), 4), (2, 3) if layers is BOTH else range(4)
+    assert len(projections) == sum(each if layer in trained else 2 for layer in left)
+    for _ in range(2):  # anew, and as it was left
+        with keep_prefix(model, examples, True, folder=tmp_path, precision="fp32"):
+            del calls[1 if calls else 0 :]
+            assert_same(list_steps(model, batches), plain)
+            assert_same(list_steps(model, batches), plain)
+    assert len(calls) <= 1  # the probe's
+    calls.clear()
+    with keep_prefix(model, examples, True, cross=False, folder=tmp_path, precision="fp32"):
+        assert_same(list_steps(model, batches[:1]), plain[:1])
+    assert len(set(calls)) == len(projections)
+
+
+def test_keys_and_values_of_another_source_are_computed(tmp_path):
+    examples, model = make_examples(), build("bart", DECODER, target="ffn")
+    batch, *_ = make_batches(model, examples)
+    with keep_prefix(model, examples, True, cross=True, folder=tmp_path, precision="fp32"):
+        model(**batch)
+        states = torch.randn(3, batch["input_ids"].shape[1], model.config.d_model)
+        given = {"encoder_outputs": (states,), "decoder_input_ids": batch["labels"].clamp(min=0)}
+        inside = model(**given).logits
+    assert torch.equal(inside, model(**given).logits)
+
+
+def test_keys_and_values_are_kept_where_there_is_room(tmp_path, monkeypatch):
+    examples, model = make_examples(), build("bart", DECODER, target="ffn")
+    batches = make_batches(model, examples)
+    plain = list_steps(model, batches)
+
+    def train(size, cross):
+        with keep_prefix(model, examples, size, cross=cross, folder=tmp_path / f"{size}-{cross}", precision="fp32"):
+            list_steps(model, batches)
+            assert_same(list_steps(model, batches), plain)
+        kept = {path.parent.name: path.stat().st_size for path in (tmp_path / f"{size}-{cross}").rglob("rows.bin")}
+        return kept.get("encoder", 0), kept.get("cross", 0)
+
+    states, cross = train(True, "auto")
+    assert cross == 2 * 4 * states
+    assert train(f"{3 * states / 1e3}KB", "auto") == (states, 0)
+    with pytest.warns(PareftWarning, match=r"train.cache_cross_attention: 25% of the prefix's .* computed in every epoch"):
+        _, some = train(f"{3 * states / 1e3}KB", True)
+    assert 0 < some <= 2 * states
+    monkeypatch.setattr("pareft.tuning.prefix.serving.MEMORY_SHARE", 0)
+    assert train("1GB", "auto") == (states, 0)
+
+
 def test_dropout_is_off_in_the_prefix_alone_and_the_first_epoch_is_as_the_others(tmp_path):
     examples, model = make_examples(), build("bart", UPPER, dropout=0.3)
     for module in model.modules():
@@ -218,22 +282,22 @@ def test_what_is_kept_is_the_owners_and_is_used_again_by_its_like_alone(tmp_path
 
 
 def test_rows_that_were_cut_short_are_not_read(tmp_path):
-    rows, more = torch.arange(12.0).view(3, 4), {"width": 4, "dtype": torch.float32, "limit_bytes": 10**6}
-    store = RowStore(tmp_path, {"of": 1}, [2, 3], **more)
+    rows, more = torch.arange(12.0).view(3, 4), {"dtype": torch.float32, "limit_bytes": 10**6}
+    store = NumberStore(tmp_path, {"of": 1}, [8, 12], **more)
     assert store.read(1) is None
     store.write(1, rows)
-    assert torch.equal(store.read(1), rows)
+    assert torch.equal(store.read(1), rows.flatten())
     store.close()
-    again = RowStore(tmp_path, {"of": 1}, [2, 3], **more)
-    other = RowStore(tmp_path, {"of": 1}, [2, 3], **more)  # another process
-    assert torch.equal(again.read(1), rows)
+    again = NumberStore(tmp_path, {"of": 1}, [8, 12], **more)
+    other = NumberStore(tmp_path, {"of": 1}, [8, 12], **more)  # another process
+    assert torch.equal(again.read(1), rows.flatten())
     again.write(0, rows[:2])
-    assert torch.equal(other.read(0), rows[:2])
+    assert torch.equal(other.read(0), rows[:2].flatten())
     with (tmp_path / "rows.bin").open("r+b") as file:
         file.seek(5 * 4 * 4 - 4)
         file.write(b"\1\1\1\1")
-    assert RowStore(tmp_path, {"of": 1}, [2, 3], **more).read(1) is None
-    assert RowStore(tmp_path, {"of": 2}, [2, 3], **more).read(0) is None
+    assert NumberStore(tmp_path, {"of": 1}, [8, 12], **more).read(1) is None
+    assert NumberStore(tmp_path, {"of": 2}, [8, 12], **more).read(0) is None
 
 
 @pytest.mark.parametrize("layers", [None, {"encoder": [0], "decoder": "all"}])

@@ -1,5 +1,6 @@
 """Where a model's frozen prefix ends: found from what is trained in it."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,10 +35,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Prefix:
-    """What is frozen before all that is trained: the encoder or its lower layers; with the whole of it the decoder's lower ones."""
+    """What is frozen before all that is trained: the encoder or its lower layers; with the whole of it the decoder's lower ones,
+    and the projections by which the others make keys and values of the encoder's states.
+    """
 
     encoder: Entry
     decoder: Entry | None
+    projections: tuple[nn.Linear, ...] = ()
 
     def describe(self) -> dict[str, int]:
         """By stack, how many layers are left out."""
@@ -76,7 +80,9 @@ def find_prefix(model: PreTrainedModel | PeftModel) -> Prefix:
     decoder = _make_entry(base, stacks["decoder"], trained["decoder"], last=0)
     refused = _find_loose(decoder, outside) or _why_not(decoder, stacks["decoder"], family)
     enterable = decoder.first and not refused and hasattr(base, "prepare_decoder_input_ids_from_labels")
-    return Prefix(encoder, decoder if enterable else None)
+    entry = decoder if enterable else None
+    left = decoder.layers[entry.first if entry else 0 :]
+    return Prefix(encoder, entry, tuple(_list_projections(left, stacks["decoder"])))
 
 
 def _make_entry(base: Any, stack: Stack, trained: list[int], *, last: int) -> Entry:
@@ -86,6 +92,16 @@ def _make_entry(base: Any, stack: Stack, trained: list[int], *, last: int) -> En
     root = base.get_encoder() if stack.name == "encoder" else base.get_decoder()
     passed = bool(stack.width and any(attention.passed for attention in stack.width.attentions))
     return Entry(root, layers, min(trained, default=len(layers) - 1 + last), passed)
+
+
+def _list_projections(layers: Iterable[nn.Module], stack: Stack) -> Iterator[nn.Linear]:
+    """The frozen projections of keys and values in the layers' cross-attention."""
+    attentions = [attention for attention in stack.width.attentions if attention.name == "cross"] if stack.width else []
+    for layer in layers:
+        for path in (path for attention in attentions for path in (attention.key, attention.value)):
+            module = layer.get_submodule(path)
+            if type(module) is nn.Linear and not any(parameter.requires_grad for parameter in module.parameters()):
+                yield module
 
 
 def _find_loose(entry: Entry, outside: dict[int, str]) -> str:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import psutil
 import torch
 from datasets import Dataset
 from peft import PeftModel
@@ -26,23 +27,31 @@ from pareft.recipe import count_bytes
 from pareft.runtime import Precision, autocast, find_processes
 from pareft.tuning.prefix.ending import Entry, Prefix, find_prefix
 from pareft.tuning.prefix.entering import enter, evaluating, reach
-from pareft.tuning.prefix.store import RowStore
+from pareft.tuning.prefix.store import NumberStore
 from pareft.tuning.replacing import replace_forward
 
 SHARE = 0.5  # of the free disk, where no size is given
+MEMORY_SHARE = 0.5  # of the free memory: what is read in every epoch, and fits into that, stays there
+CROSS = "cross"  # the part that holds keys and values
 LIBRARIES = ("pareft", "torch", "transformers")  # whose other versions compute anew
 Compute = Callable[[list[int]], torch.Tensor]
 
 
 @contextmanager
 def keep_prefix(
-    model: PreTrainedModel | PeftModel, examples: Dataset, setting: bool | str, *, folder: Path | None, precision: Precision
+    model: PreTrainedModel | PeftModel,
+    examples: Dataset,
+    setting: bool | str,
+    *,
+    cross: bool | Literal["auto"] = "auto",
+    folder: Path | None,
+    precision: Precision,
 ) -> Iterator[None]:
     """Inside, a training step of these examples computes what is frozen before all that is trained only where it is not kept yet.
     In evaluation the model is what it was, and afterwards altogether.
 
-    Dropout is off in the prefix, in the first epoch too. `setting` is `train.cache_frozen_prefix`; with no folder, what is kept is
-    gone afterwards.
+    Dropout is off in the prefix, in the first epoch too. `setting` is `train.cache_frozen_prefix`, `cross` is
+    `train.cache_cross_attention`; with no folder, what is kept is gone afterwards.
 
     Raises:
         RecipeError: nothing is frozen before what is trained.
@@ -53,11 +62,11 @@ def keep_prefix(
     prefix = find_prefix(model)
     server = _Server(model.get_base_model() if isinstance(model, PeftModel) else model, prefix)
     sources, pairs = server.identify(examples)
-    probed = server.probe(examples[0], precision)
-    wanted = {stack: _Wanted(keys, *probed[stack]) for stack, keys in (("encoder", sources), ("decoder", pairs)) if stack in probed}
+    keys = {"encoder": sources, "decoder": pairs, CROSS: sources}
+    wanted = {part: _Wanted(keys[part], *found) for part, found in server.probe(examples[0], precision).items()}
     processes = find_processes()
-    total = sum(part.bytes for part in wanted.values())
-    share = processes.share(_find_share(total, setting, folder) if processes.first else None)
+    on_processor = server.base.device.type == "cpu"
+    shares = processes.share(_find_shares(wanted, setting, cross, folder, on_processor) if processes.first else None)
     key = {
         "base": read_fingerprint(server.base) or digest_layers(server.base, find_family(server.base.config)),
         "left_out": prefix.describe(),
@@ -65,8 +74,8 @@ def keep_prefix(
         **{name: version(name) for name in LIBRARIES},
     }
     try:
-        for stack, part in wanted.items():
-            server.rows[stack] = part.open(folder / stack if folder else None, key, share)
+        for name, share in shares.items():
+            server.rows[name] = wanted[name].open(folder / name if folder else None, key, share)
         with server.serve():
             yield
     finally:
@@ -74,75 +83,95 @@ def keep_prefix(
             rows.store.close()
 
 
-def _find_share(wanted: int, setting: bool | str, folder: Path | None) -> float:
-    """How much of what is wanted may be kept; what is there already counts as free disk."""
+def _find_shares(
+    wanted: "dict[str, _Wanted]", setting: bool | str, cross: bool | str, folder: Path | None, on_processor: bool
+) -> dict[str, float]:
+    """How much of each part that is wanted may be kept, states first; what is there already counts as free disk."""
     if isinstance(setting, str):
         limit = count_bytes(setting)
     else:
         place = folder or Path(tempfile.gettempdir())
         there = sum(path.stat().st_blocks * 512 for path in place.rglob("*.bin")) if folder else 0
         limit = int(SHARE * (shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists())).free + there))
-    share = min(1.0, limit / wanted)
+    states = sum(part.bytes for name, part in wanted.items() if name != CROSS)
+    share = min(1.0, limit / states)
+    shares = {name: share for name in wanted if name != CROSS}
     if share < 1:
-        warnings.warn(
-            f"train.cache_frozen_prefix: {share:.0%} of the prefix's {wanted / 1e9:.1f} GB fit into {limit / 1e9:.1f} GB; the rest "
-            "is computed in every epoch",
-            PareftWarning,
-            stacklevel=3,
-        )
-    return share
+        _warn("train.cache_frozen_prefix", share, states, limit)
+    if CROSS in wanted and cross is not False:
+        size, left = wanted[CROSS].bytes, max(0, limit - states)
+        if cross == "auto":
+            pays = on_processor and size <= min(left, MEMORY_SHARE * psutil.virtual_memory().available)
+            return shares | ({CROSS: 1.0} if pays else {})
+        shares[CROSS] = min(1.0, left / size)
+        if shares[CROSS] < 1:
+            _warn("train.cache_cross_attention", shares[CROSS], size, left)
+    return shares
+
+
+def _warn(key: str, share: float, size: int, limit: int) -> None:
+    warnings.warn(
+        f"{key}: {share:.0%} of the prefix's {size / 1e9:.1f} GB fit into {limit / 1e9:.1f} GB; the rest is computed in every "
+        "epoch",
+        PareftWarning,
+        stacklevel=4,
+    )
 
 
 @dataclass
 class _Rows:
-    """A stack's states by what they were computed from: an example is known by its tokens, wherever it stands in a batch."""
+    """States by what they were computed from: an example is known by its tokens, wherever it stands in a batch. Of every example
+    there are as many kinds as `widths`.
+    """
 
-    store: RowStore
+    store: NumberStore
+    lengths: Sequence[int]
     numbers: dict[bytes, int]
+    widths: Sequence[int]
 
-    def fetch(self, keys: Sequence[Sequence[bytes]], tokens: int, device: torch.device, compute: Compute) -> torch.Tensor:
+    def fetch(
+        self, keys: Sequence[Sequence[bytes]], tokens: int, device: torch.device, compute: Compute, kind: int = 0
+    ) -> torch.Tensor:
         """The states of a batch, (B, T, D), zeros where it is padded; keys: what each of B may be known by. `compute` gives the
         states of some of them, (b, T, D), which are kept.
         """
+        width = self.widths[kind]
         found = [next((self.numbers[key] for key in some if key in self.numbers), None) for some in keys]
-        kept = [None if number is None else self.store.read(number) for number in found]
+        places = [None if number is None else number * len(self.widths) + kind for number in found]
+        kept = [None if number is None else self.store.read(number) for number in places]
         missing = [place for place, rows in enumerate(kept) if rows is None]
-        states = torch.zeros(len(keys), tokens, self.store.width, dtype=self.store.dtype, pin_memory=device.type == "cuda")
-        for place, rows in enumerate(kept):
-            if rows is not None:
-                states[place, : len(rows)] = rows
+        states = torch.empty(len(keys), tokens, width, dtype=self.store.dtype, pin_memory=device.type == "cuda")
+        for row, numbers in zip(states, kept, strict=True):
+            if numbers is not None:
+                length = len(numbers) // width
+                row[:length] = numbers.view(length, width)
+                row[length:] = 0
         states = states.to(device, non_blocking=True)
         if missing:
             states[missing] = computed = compute(missing).to(self.store.dtype)
             for place, rows in zip(missing, computed, strict=True):
-                if (number := found[place]) is not None:
-                    self.store.write(number, rows[: self.store.lengths[number]])
+                if (number := places[place]) is not None:
+                    self.store.write(number, rows[: self.lengths[number // len(self.widths)]])
         return states
 
 
 @dataclass
 class _Wanted:
-    """What would be kept of a stack: states of so many tokens by key, each so wide."""
+    """What would be kept: states of so many tokens by key, of each kind so wide."""
 
     lengths: dict[bytes, int]
-    width: int
+    widths: Sequence[int]
     dtype: torch.dtype
 
     @property
     def bytes(self) -> int:
-        return sum(self.lengths.values()) * self.width * self.dtype.itemsize
+        return sum(self.lengths.values()) * sum(self.widths) * self.dtype.itemsize
 
     def open(self, folder: Path | None, key: dict[str, Any], share: float) -> _Rows:
-        more = {"examples": _digest(self.lengths), "width": self.width, "dtype": str(self.dtype)}
-        store = RowStore(
-            folder,
-            key | more,
-            list(self.lengths.values()),
-            width=self.width,
-            dtype=self.dtype,
-            limit_bytes=int(share * self.bytes),
-        )
-        return _Rows(store, {known: number for number, known in enumerate(self.lengths)})
+        more = {"examples": _digest(self.lengths), "widths": list(self.widths), "dtype": str(self.dtype)}
+        counts = [length * width for length in self.lengths.values() for width in self.widths]
+        store = NumberStore(folder, key | more, counts, dtype=self.dtype, limit_bytes=int(share * self.bytes))
+        return _Rows(store, list(self.lengths.values()), {known: number for number, known in enumerate(self.lengths)}, self.widths)
 
 
 @dataclass
@@ -154,6 +183,7 @@ class _Server:
     rows: dict[str, _Rows] = field(default_factory=dict)
     output: Any = None  # what the encoder returns
     sources: list[bytes] | None = None  # of the batch whose sources were encoded last
+    states: torch.Tensor | None = None  # and what the encoder returned for them
 
     def identify(self, examples: Dataset) -> tuple[dict[bytes, int], dict[bytes, int]]:
         """How many tokens there are to keep of every source, and of every pair, by what it is known by."""
@@ -171,7 +201,7 @@ class _Server:
         """What the decoder is given for the targets of an example. Returns (1, T)."""
         return self.base.prepare_decoder_input_ids_from_labels(labels=torch.from_numpy(np.array(labels, dtype=np.int64))[None])
 
-    def probe(self, example: dict[str, Any], precision: Precision) -> dict[str, tuple[int, torch.dtype]]:
+    def probe(self, example: dict[str, Any], precision: Precision) -> dict[str, tuple[list[int], torch.dtype]]:
         """How wide every stack's states are, and their type: the encoder's output in that to which its readers cast it."""
         sizes, device = {}, self.base.device
         inputs = {name: torch.tensor([example[name]], device=device) for name in ("input_ids", "attention_mask")}
@@ -181,11 +211,13 @@ class _Server:
                 self.output = encoder.root(**inputs)
             states = self.output[0] if encoder.whole else reached[0]
             cast = encoder.whole and precision != "fp32"
-            sizes["encoder"] = states.shape[-1], context.fast_dtype if cast else states.dtype
+            sizes["encoder"] = [states.shape[-1]], context.fast_dtype if cast else states.dtype
             if decoder:
                 with reach(decoder) as reached:
                     decoder.root(input_ids=self._shift(example["labels"]).to(device), encoder_hidden_states=states)
-                sizes["decoder"] = reached[0].shape[-1], reached[0].dtype
+                sizes["decoder"] = [reached[0].shape[-1]], reached[0].dtype
+            if projections := self.prefix.projections:
+                sizes[CROSS] = [module.out_features for module in projections], projections[0](states).dtype
         return sizes
 
     @contextmanager
@@ -197,12 +229,14 @@ class _Server:
             replaced.enter_context(replace_forward(encoder.root, partial(self._encode, encoder, plain)))
             if decoder:
                 replaced.enter_context(replace_forward(decoder.root, partial(self._decode, decoder, decoder.root.forward)))
+            for kind, module in enumerate(self.prefix.projections if CROSS in self.rows else ()):
+                replaced.enter_context(replace_forward(module, partial(self._project, kind, module.forward)))
             yield
 
     def _encode(
         self, entry: Entry, plain: Callable[..., Any], input_ids: Any = None, attention_mask: Any = None, **more: Any
     ) -> Any:
-        self.sources = None
+        self.sources = self.states = None
         if not entry.root.training or input_ids is None or attention_mask is None:
             return plain(input_ids=input_ids, attention_mask=attention_mask, **more)
         lengths = attention_mask.sum(1).tolist()
@@ -217,9 +251,26 @@ class _Server:
         keys = [(source,) for source in self.sources]
         states = self.rows["encoder"].fetch(keys, input_ids.shape[1], input_ids.device, compute)
         if entry.whole:
+            self.states = states
             return type(self.output)(last_hidden_state=states)
         with enter(entry, states):
             return plain(input_ids=input_ids, attention_mask=attention_mask, **more)
+
+    def _are_encoded(self, states: Any) -> bool:
+        """Whether states are those of the batch that was encoded last."""
+        given, encoded = states, self.states
+        return encoded is not None and given is not None and given.data_ptr() == encoded.data_ptr() and given.shape == encoded.shape
+
+    def _project(self, kind: int, plain: Callable[..., torch.Tensor], states: torch.Tensor) -> torch.Tensor:
+        """Keys or values of the encoder's states. states: (B, T, D)"""
+        if self.sources is None or not self._are_encoded(states):
+            return plain(states)
+
+        def compute(some: list[int]) -> torch.Tensor:
+            with torch.no_grad():
+                return plain(states[some])
+
+        return self.rows[CROSS].fetch([(source,) for source in self.sources], states.shape[1], states.device, compute, kind)
 
     def _decode(
         self,
@@ -231,7 +282,7 @@ class _Server:
         encoder_attention_mask: Any = None,
         **more: Any,
     ) -> Any:
-        sources, self.sources = self.sources, None
+        sources = self.sources if self._are_encoded(encoder_hidden_states) else None
         given = {
             "input_ids": input_ids,
             "encoder_hidden_states": encoder_hidden_states,

@@ -1,7 +1,7 @@
-"""Rows of numbers by example, in one flat file that is mapped into memory: written once, by any process, read in every epoch.
+"""Numbers by example, in one flat file that is mapped into memory: written once, by any process, read in every epoch.
 
-An example's rows have their place from the start, so that processes write without asking each other. What says that they are there
-is written after them, with their checksum: rows that a kill cut short are never read.
+Every entry has its place from the start, so that processes write without asking each other. What says that it is there is written
+after it, with its checksum: entries that a kill cut short are never read.
 """
 
 import errno
@@ -23,8 +23,8 @@ ROWS, DONE, KEY = "rows.bin", "done.bin", "key.json"
 THERE = 1 << 32  # beside the checksum
 
 
-class RowStore:
-    """States of examples, (T, D) each, of at most so many bytes in all; those that come after these are not kept.
+class NumberStore:
+    """Entries of so many numbers each, of at most so many bytes in all; those that come after these are not kept.
 
     The files are the owner's alone, for states tell of the text they were computed from. With no folder they are temporary.
     """
@@ -33,22 +33,21 @@ class RowStore:
         self,
         folder: Path | None,
         key: Mapping[str, Any],
-        lengths: Sequence[int],
+        counts: Sequence[int],
         *,
-        width: int,
         dtype: torch.dtype,
         limit_bytes: int,
     ) -> None:
         """Open the store in a folder, or make it there: anew, if what is there is of another key."""
-        sizes = np.asarray(lengths, dtype=np.int64) * width * dtype.itemsize
-        self.lengths, self.width, self.dtype = lengths, width, dtype
+        sizes = np.asarray(counts, dtype=np.int64) * dtype.itemsize
+        self.dtype = dtype
         self._ends = np.cumsum(sizes)
         self._starts = self._ends - sizes
-        self.kept = int(np.searchsorted(self._ends, limit_bytes, side="right"))  # the first so many examples
+        self.kept = int(np.searchsorted(self._ends, limit_bytes, side="right"))  # the first so many entries
         self.bytes = int(self._ends[self.kept - 1]) if self.kept else 0
         self._full, self._checked = False, set[int]()
         self._file, self._done = self._open(folder, key) if folder else self._open_temporary()
-        self._rows = np.memmap(self._file, dtype=np.uint8, mode="r", shape=(self.bytes,)) if self.bytes else np.zeros(0, np.uint8)
+        self._rows = np.memmap(self._file, dtype=np.uint8, mode="r+", shape=(self.bytes,)) if self.bytes else np.zeros(0, np.uint8)
 
     def _open_temporary(self) -> tuple[Any, np.ndarray]:
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115, closed in close()
@@ -69,25 +68,25 @@ class RowStore:
             file.truncate(self.bytes)
         return file, np.memmap(folder / DONE, dtype=np.uint64, mode="r+", shape=(count,))
 
-    def read(self, example: int) -> torch.Tensor | None:
-        """An example's rows, (T, D); `None` if they are not there, or not whole."""
-        if example >= self.kept or not self._done[example]:
+    def read(self, number: int) -> torch.Tensor | None:
+        """An entry as it lies in the file, to be read alone; `None` if it is not there, or not whole."""
+        if number >= self.kept or not self._done[number]:
             return None
-        content = np.array(self._rows[self._starts[example] : self._ends[example]])
-        if example not in self._checked:
-            if _check(content.tobytes()) != self._done[example]:
+        content = np.asarray(self._rows[self._starts[number] : self._ends[number]])
+        if number not in self._checked:
+            if _check(content.data) != self._done[number]:
                 return None
-            self._checked.add(example)
-        return torch.from_numpy(content).view(self.dtype).view(-1, self.width)
+            self._checked.add(number)
+        return torch.from_numpy(content).view(self.dtype)
 
-    def write(self, example: int, rows: torch.Tensor) -> None:
-        """Keep an example's rows, (T, D), if there is room."""
-        if example >= self.kept or self._full:
+    def write(self, number: int, values: torch.Tensor) -> None:
+        """Keep an entry, of any shape, if there is room."""
+        if number >= self.kept or self._full:
             return
-        content = rows.detach().to("cpu", self.dtype).contiguous().view(torch.uint8).numpy().tobytes()
-        assert len(content) == self._ends[example] - self._starts[example]
+        content = values.detach().to("cpu", self.dtype).contiguous().view(torch.uint8).numpy().tobytes()
+        assert len(content) == self._ends[number] - self._starts[number]
         try:
-            self._file.seek(int(self._starts[example]))
+            self._file.seek(int(self._starts[number]))
             left = memoryview(content)
             while left:
                 left = left[self._file.write(left) :]
@@ -96,8 +95,8 @@ class RowStore:
                 raise
             self._full = True  # the rest is computed in every epoch
             return
-        self._done[example] = _check(content)
-        self._checked.add(example)
+        self._done[number] = _check(content)
+        self._checked.add(number)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -112,5 +111,5 @@ def _is_of(folder: Path, key: Mapping[str, Any]) -> bool:
         return False
 
 
-def _check(content: bytes) -> int:
+def _check(content: bytes | memoryview) -> int:
     return THERE | zlib.crc32(content)
