@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 import torch
+from datasets import Dataset
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -41,6 +42,7 @@ from pareft.recipe_file import take_recipe, write_yaml
 from pareft.records import Parameters, Protocol, RunRecord, TrainingRecord
 from pareft.run_folder import (
     CHECKPOINTS,
+    ENCODED,
     PREDICTIONS,
     PREFIX,
     RECIPE,
@@ -226,8 +228,8 @@ def recomputes(prepared: Prepared) -> bool:
     return not fits_plainly(model, recipe, prepared.precision, room=available_bytes())
 
 
-def encode_split(prepared: Prepared, name: str, *, limit: int | None = None) -> Any:
-    """One split as token ids; at most the first `limit` rows."""
+def encode_split(prepared: Prepared, name: str, *, limit: int | None = None, file: Path | None = None) -> Dataset:
+    """One split as token ids; at most the first `limit` rows. In memory, or in a file."""
     data = prepared.recipe.data
     frame = prepared.splits[name]
     return encode(
@@ -236,11 +238,12 @@ def encode_split(prepared: Prepared, name: str, *, limit: int | None = None) -> 
         prefix=data.prefix,
         max_source_tokens=data.max_source_tokens,
         max_target_tokens=data.max_target_tokens,
+        file=file,
     )
 
 
 def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Progress) -> RunRecord:
-    recipe, processes = prepared.recipe, find_processes()
+    recipe, processes, protocol = prepared.recipe, find_processes(), describe_protocol(prepared)
     seed_everything(recipe.seed)
     progress.start(_label(arm, "load"), None)
     trained = read_trained(folder)
@@ -265,7 +268,7 @@ def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Pro
         arm=arm,
         base=recipe.base,
         plan_fingerprint=prepared.plan.fingerprint,
-        protocol=describe_protocol(prepared),
+        protocol=protocol,
         parameters=Parameters(
             base=count_parameters(build_on_meta(prepared.base.config)).total,
             total=trained.total,
@@ -301,7 +304,8 @@ def _train(
     recipe, processes, model = prepared.recipe, find_processes(), build_model(prepared)
     counted = count_parameters(model)
     progress.start(_label(arm, "train"), None)
-    examples = encode_split(prepared, "train")
+    examples = encode_split(prepared, "train", file=folder / CHECKPOINTS / ENCODED)
+    prepared.splits.pop("train")  # its text is not needed any more
     arguments = make_arguments(
         recipe.train,
         examples=len(examples),

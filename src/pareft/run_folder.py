@@ -12,7 +12,7 @@ from pareft.records import EfficiencyRecord, RunRecord, TrainingRecord
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
 COMPARISON, EFFICIENCY = "comparison.json", "efficiency.json"  # beside the runs that were compared and measured together
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
-CHECKPOINTS, TRAINED, PREFIX = "checkpoints", "trained.json", "prefix"
+CHECKPOINTS, TRAINED, PREFIX, ENCODED = "checkpoints", "trained.json", "prefix", "encoded/train.arrow"
 BESIDE_THE_RUN = ("measure", "evaluate.untouched", "train.report_to")  # keys that change what is done around a run, and not the run
 SCORING = {
     "evaluate.metrics": "",

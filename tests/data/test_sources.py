@@ -1,7 +1,11 @@
 """Any table with two text columns, and one line about whatever is not one."""
 
+import os
+from pathlib import Path
+
 import polars as pl
 import pytest
+from transformers import AutoTokenizer
 
 from pareft.data.encoding import encode
 from pareft.data.sources import read_splits
@@ -87,14 +91,28 @@ def test_a_hub_name_without_a_network_is_one_line():
 
 
 def test_encoding_truncates_and_prefixes(bases):
-    from transformers import AutoTokenizer
-
     tokenizer = AutoTokenizer.from_pretrained(bases["bart"])
     frame = pl.DataFrame({"source": ["the small nodule " * 9, "x"], "target": ["the lung " * 9, "y"]})
     rows = encode(frame, tokenizer, prefix="sum: ", max_source_tokens=12, max_target_tokens=5)
     assert [len(row["input_ids"]) <= 12 for row in rows] == [True, True]
     assert len(rows[0]["labels"]) == 5
     assert rows[1]["input_ids"] == tokenizer("sum: x")["input_ids"]
+
+
+def test_encoded_rows_in_a_file_are_those_in_memory_and_the_owners(bases, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(bases["bart"])
+    frame = pl.DataFrame({"source": [f"the small nodule {number} " for number in range(600)], "target": ["the lung"] * 600})
+    how = {"prefix": "", "max_source_tokens": 12, "max_target_tokens": 5}
+    file = tmp_path / "checkpoints/encoded/train.arrow"
+    plain = encode(frame, tokenizer, **how)
+    encode(frame.head(3), tokenizer, **how, file=file)
+    kept = encode(frame, tokenizer, **how, file=file)
+    assert kept.to_list() == plain.to_list()
+    assert [Path(cached["filename"]) for cached in kept.cache_files] == [file]
+    assert not plain.cache_files
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    if os.name == "posix":
+        assert file.parent.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(

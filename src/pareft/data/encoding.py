@@ -1,12 +1,18 @@
 """Text to token ids, as `datasets` tables that the trainer takes."""
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from pareft.errors import DataError
+from pareft.runtime import find_processes
+
+AT_A_TIME = 256  # rows that are encoded, and held in memory, together
 
 
 def encode(
@@ -16,8 +22,11 @@ def encode(
     prefix: str,
     max_source_tokens: int,
     max_target_tokens: int,
+    file: Path | None = None,
 ) -> Dataset:
-    """`input_ids`, `attention_mask` and `labels` of every row, truncated, not padded."""
+    """`input_ids`, `attention_mask` and `labels` of every row, truncated, not padded: in a file, mapped into memory, or without
+    one, in memory. Of several processes, the first writes.
+    """
 
     def encode_rows(rows: Mapping[str, list[str]]) -> Mapping[str, list[list[int]]]:
         sources = tokenizer([prefix + text for text in rows["source"]], truncation=True, max_length=max_source_tokens)
@@ -28,8 +37,21 @@ def encode(
             "labels": targets["input_ids"],
         }
 
-    table = Dataset.from_dict(frame.select("source", "target").to_dict(as_series=False))
-    return table.map(encode_rows, batched=True, remove_columns=["source", "target"])
+    def encode_all(**where: Any) -> Dataset:
+        table = Dataset.from_polars(frame.select("source", "target"))
+        return table.map(
+            encode_rows, batched=True, batch_size=AT_A_TIME, remove_columns=["source", "target"], new_fingerprint="encoded", **where
+        )
+
+    if file is None:
+        return encode_all(keep_in_memory=True)
+    processes = find_processes()
+    if processes.first:
+        shutil.rmtree(file.parent, ignore_errors=True)
+        file.parent.mkdir(parents=True, mode=0o700)  # from ids, text can be read
+        encode_all(cache_file_name=str(file))
+    processes.wait()
+    return Dataset.from_file(str(file))
 
 
 def check_lengths(lengths: Mapping[str, int], positions: int | None, *, least: int = 0) -> None:

@@ -58,16 +58,17 @@ def test_no_infinity_becomes_nan():
     assert not drop(torch.full((100,), torch.inf), 0.5).isnan().any()
 
 
-def test_dropout_in_attention_is_that_of_its_weights(monkeypatch):
+@pytest.mark.parametrize(("targets", "sources"), [(3, 7), (20, 24)], ids=["weights kept", "weights computed again"])
+def test_dropout_in_attention_is_that_of_its_weights(targets, sources, monkeypatch):
     drawn = []
-    monkeypatch.setattr("pareft.tuning.fast.attention.AT_A_TIME", 50)
+    monkeypatch.setattr("pareft.tuning.fast.attention.AT_A_TIME", 2 * targets * sources + 8)
     monkeypatch.setattr(
         "pareft.tuning.fast.attention.draw_mask",
         lambda value, probability: drawn.append(draw_mask(value, probability)) or drawn[-1],
     )
-    query, key, value = (torch.randn(2, 5, length, 4, requires_grad=True) for length in (3, 7, 7))
+    query, key, value = (torch.randn(2, 5, length, 4, requires_grad=True) for length in (targets, sources, sources))
     found = attend(query, key, value, dropout=0.3)
-    mask = torch.cat([kept for kept, _ in drawn]).view(2, 5, 3, 7)
+    mask = torch.cat([kept for kept, _ in drawn]).view(2, 5, targets, sources)
     weights = (query @ key.transpose(2, 3) / 2).softmax(-1)
     expected = (weights * (mask != 0) * drawn[0][1]) @ value
     assert torch.allclose(found, expected, atol=1e-6)

@@ -176,14 +176,16 @@ def test_a_loss_of_many_parts(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_attention_some_heads_at_a_time(dtype, monkeypatch):
-    monkeypatch.setattr("pareft.tuning.fast.attention.AT_A_TIME", 50)
-    query, key, value = (torch.randn(2, 5, length, 4, dtype=dtype, requires_grad=True) for length in (3, 7, 7))
-    mask = torch.rand(2, 1, 3, 7) > 0.3
+@pytest.mark.parametrize(("targets", "sources"), [(3, 7), (20, 24)], ids=["weights kept", "weights computed again"])
+def test_attention_some_heads_at_a_time(targets, sources, dtype, monkeypatch):
+    monkeypatch.setattr("pareft.tuning.fast.attention.AT_A_TIME", 2 * targets * sources + 8)
+    query, key, value = (torch.randn(2, 5, length, 4, dtype=dtype, requires_grad=True) for length in (targets, sources, sources))
+    mask = torch.rand(2, 1, targets, sources) > 0.3
     mask[..., 0] = True
-    for options in ({}, {"mask": mask}, {"mask": torch.randn(1, 5, 3, 7, dtype=dtype)}, {"causal": True}, {"scale": 1.0}):
+    added = torch.randn(1, 5, targets, sources, dtype=dtype)
+    for options in ({}, {"mask": mask}, {"mask": added}, {"causal": True}, {"scale": 1.0}):
         theirs = {{"mask": "attn_mask", "causal": "is_causal"}.get(name, name): value for name, value in options.items()}
-        given = torch.randn(2, 5, 3, 4, dtype=dtype)
+        given = torch.randn(2, 5, targets, 4, dtype=dtype)
         expected = functional.scaled_dot_product_attention(query, key, value, **theirs)
         found = attend(query, key, value, **options)
         tolerance = 0.05 if dtype == torch.bfloat16 else 1e-5

@@ -1,8 +1,8 @@
 """Scaled dot-product attention by matrix products, for a processor.
 
 torch's own kernel there runs at a fraction of the speed of matrix products, and with dropout it falls back to a slower one that
-keeps every attention weight. Here some heads are computed at a time, so that their weights stay in the processor's cache; the
-backward pass computes them again, and nothing is kept but the dropout mask.
+keeps every attention weight. Here some heads are computed at a time, so that their weights stay in the processor's cache. The
+backward pass computes them again, unless they are no more than the queries, keys and values that it needs anyway.
 """
 
 from collections.abc import Iterator
@@ -72,20 +72,24 @@ class _Attend(torch.autograd.Function):
         dropped, ctx.rescale = query.new_empty(shape, dtype=torch.int8) if dropout else None, 1.0
         query, key, value = (query * scale).contiguous(), key.contiguous(), value.contiguous()  # once, not for every product
         out = value.new_empty(batch, targets, heads, value.shape[3]).transpose(1, 2)
+        few = targets * shape[3] <= query.shape[3] * (targets + 2 * shape[3])
+        known = query.new_empty(shape) if few else None
         ctx.scale = scale
         for row, some in _share(query, shape):
             weights = _weigh(query, key, mask, row, some)
+            if known is not None:
+                known[row, some] = weights
             if dropped is not None:
                 kept, ctx.rescale = draw_mask(weights, dropout)
                 dropped[row, some] = kept
                 weights = apply_mask(weights, kept).mul_(ctx.rescale)
             out[row, some] = torch.bmm(weights, value[row, some])
-        ctx.save_for_backward(query, key, value, mask, dropped)
+        ctx.save_for_backward(query, key, value, mask, dropped, known)
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        query, key, value, mask, dropped = ctx.saved_tensors
+        query, key, value, mask, dropped, known = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         found = [
             torch.empty_like(tensor) if needed else None
@@ -93,7 +97,7 @@ class _Attend(torch.autograd.Function):
         ]
         of_query, of_key, of_value = found
         for row, some in _share(query, (*query.shape[:3], key.shape[2])):
-            weights = _weigh(query, key, mask, row, some)
+            weights = _weigh(query, key, mask, row, some) if known is None else known[row, some]
             kept = None if dropped is None else dropped[row, some]
             if of_value is not None:
                 used = weights if kept is None else apply_mask(weights, kept).mul_(ctx.rescale)
