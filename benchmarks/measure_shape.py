@@ -64,7 +64,7 @@ def summarise(record: EfficiencyRecord, recipe: Recipe) -> list[dict[str, object
     first = next(iter(record.arms.values()))
     precision = choose_precision(recipe.train.precision, half_precision=True)
     arms = {name: select_arm(recipe, name) for name in record.arms}
-    steps = {name: trace_step(count_arm(arm).model, arm, precision, fast=arm.train.fast) for name, arm in arms.items()}
+    steps = {name: trace_step(count_arm(arm).model, arm, precision) for name, arm in arms.items()}
     rate = measure_rate(precision)
     return [
         {

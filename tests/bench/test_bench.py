@@ -56,7 +56,17 @@ def make_case(groups, **more):
 
 
 def make_entry(arm, way, seconds):
-    return Entry(arm=arm, way=way, precision="fp32", trainable=1, total=2, load_seconds=1, step_seconds=[seconds], peak_bytes=10**9)
+    return Entry(
+        arm=arm,
+        way=way,
+        precision="fp32",
+        trainable=1,
+        total=2,
+        load_seconds=1,
+        step_seconds=[seconds],
+        ceilings=[1e9],
+        peak_bytes=10**9,
+    )
 
 
 def test_every_way_trains_the_same_parameters(measured):

@@ -14,7 +14,7 @@ from typing import Any
 from pareft.bench.arms import ARMS, WAYS, make_recipe
 from pareft.bench.batches import Lengths, draw_lengths
 from pareft.bench.grouping import estimate_need, find_room, make_groups
-from pareft.bench.operations import count_operations, measure_ceiling
+from pareft.bench.operations import count_operations
 from pareft.bench.record import ANCHOR, Case, Entry, Way, Writing
 from pareft.bench.shapes import open_config, write_base, write_pruned
 from pareft.bench.worker import BEAMS, Order, Worker
@@ -31,7 +31,7 @@ METHOD = (
     "where it fits; one training step (forward, backward, clip, AdamW) of each in turn on the same batches of random ids, model "
     "dropout as configured, LoRA of rank 16 with dropout 0.1; random weights. Ratios are of medians, through full in stock-fp32 "
     "where processes were not alive at once. Memory: {memory}. Operations: of forward and backward, of the texts' own tokens, "
-    "without gradients of what is frozen; ceiling: the best median rate of matrix products, before and after every group. Load: "
+    "without gradients of what is frozen; ceiling: the best rate of products of square matrices, just before every step. Load: "
     "to the end of the first forward pass, files in the page cache. {ways}"
 )
 WRITING_ROUNDS = 3  # the first is not counted
@@ -101,14 +101,10 @@ class _Bench:
             hardware=describe_hardware(),
             operations=operations,
         )
-        precisions = list(dict.fromkeys(order.precision for order in orders.values()))
-        before = {precision: measure_ceiling(precision) for precision in precisions}
         for number, keys in enumerate(groups, 1):
             label = f"{self.shape} {self.lengths}" + (f", group {number} of {len(groups)}" if len(groups) > 1 else "")
             measured = self._measure_group([orders[key] for key in keys], label)
-            after = {precision: measure_ceiling(precision) for precision in precisions}
-            found = {name: [*case.ceilings.get(name, [before[name]]), after[name]] for name in precisions}
-            case = case.model_copy(update={"groups": [*case.groups, measured], "ceilings": found, "failed": dict(self.failed)})
+            case = case.model_copy(update={"groups": [*case.groups, measured], "failed": dict(self.failed)})
             yield case
 
     def _make_order(self, arm: str, way: Way) -> Order:
@@ -176,6 +172,7 @@ class _Bench:
                 total=loaded[key]["total"],
                 load_seconds=round(loaded[key]["load_seconds"], 4),
                 step_seconds=[round(answer["seconds"], 6) for answer in steps[key][request.warmup_steps :]],
+                ceilings=[round(answer["ceiling"]) for answer in steps[key][request.warmup_steps :]],
                 peak_bytes=peaks[key][0]["peak_bytes"],
                 writing={
                     beams: Writing(

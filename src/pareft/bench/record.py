@@ -24,7 +24,9 @@ class Writing(Record):
 
 
 class Entry(Record):
-    """One arm in one way, in a process of its own: load to the first forward pass, the counted steps, the peak of training."""
+    """One arm in one way, in a process of its own: load to the first forward pass, the counted steps, the peak of training.
+    `ceilings`: operations a second of matrix products in its precision, just before every step.
+    """
 
     arm: str
     way: Way
@@ -33,6 +35,7 @@ class Entry(Record):
     total: int
     load_seconds: float
     step_seconds: list[float]
+    ceilings: list[float]
     peak_bytes: int
     writing: dict[str, Writing] = Field(default_factory=dict)
 
@@ -48,9 +51,7 @@ class Entry(Record):
 
 
 class Case(Record):
-    """One shape at one length. `groups`: what was alive at once, stepped in turn; `operations`: a counted step's, by arm;
-    `ceilings`: operations a second of matrix products by precision, before and after every group.
-    """
+    """One shape at one length. `groups`: what was alive at once, stepped in turn; `operations`: a counted step's, by arm."""
 
     shape: str
     lengths: str
@@ -62,7 +63,6 @@ class Case(Record):
     versions: dict[str, str]
     hardware: dict[str, Any]
     operations: dict[str, list[float]]
-    ceilings: dict[str, list[float]] = Field(default_factory=dict)
     groups: list[list[Entry]] = Field(default_factory=list)
     failed: dict[str, str] = Field(default_factory=dict)
 
@@ -104,9 +104,12 @@ class Case(Record):
         return median(count / seconds for count, seconds in zip(taken, entry.step_seconds, strict=True)) if taken else None
 
     def ceiling_share(self, entry: Entry) -> float | None:
-        """The part of the rate of matrix products that steps reach, in the precision they are taken in."""
-        rate, ceilings = self.operations_per_second(entry), self.ceilings.get(entry.precision)
-        return rate / max(ceilings) if rate and ceilings else None
+        """The part of the rate of matrix products that steps reach, each of the rate just before it; the median."""
+        taken = self.operations.get(entry.arm)
+        if not taken:
+            return None
+        together = zip(taken, entry.step_seconds, entry.ceilings, strict=True)
+        return median(count / seconds / ceiling for count, seconds, ceiling in together)
 
 
 class BenchRecord(Record):

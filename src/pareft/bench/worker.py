@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from pareft.bench.batches import Lengths, draw_lengths, draw_rows
+from pareft.bench.operations import measure_ceiling
 from pareft.bench.record import Way
 from pareft.bench.stock import open_stock_stepper
 from pareft.bench.writers import Write, make_stock_writer, make_writer
@@ -138,7 +139,8 @@ class _Measured:
         if what == "load":
             return self.load()
         if what == "step":
-            return {"seconds": self.stepper.step(self._draw_rows(number))}
+            ceiling = measure_ceiling(self.order.precision)
+            return {"seconds": self.stepper.step(self._draw_rows(number)), "ceiling": ceiling}
         if what == "peak":
             return {"peak_bytes": peak_memory_bytes() - self._before}
         return self.write(BEAMS[what], number)

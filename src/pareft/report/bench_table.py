@@ -1,5 +1,7 @@
 """A bench as a table: the cells that the terminal and the Markdown share."""
 
+from statistics import median
+
 from pareft.bench.record import ANCHOR, BenchRecord, Case, Entry
 from pareft.report.table import format_number, join_cells
 
@@ -47,8 +49,11 @@ def format_entry(case: Case, entry: Entry) -> list[str]:
 
 def list_notes(case: Case) -> list[str]:
     """What to know of a case beyond its table."""
-    ceilings = ", ".join(f"{max(rates) / 1e12:.2f} TFLOP/s in {name}" for name, rates in case.ceilings.items() if rates)
-    notes = [f"Ceiling, by products of matrices: {ceilings}."] if ceilings else []
+    rates: dict[str, list[float]] = {}
+    for entry in (entry for group in case.groups for entry in group):
+        rates.setdefault(entry.precision, []).extend(entry.ceilings)
+    ceilings = ", ".join(f"{median(found) / 1e12:.2f} TFLOP/s in {name}" for name, found in rates.items())
+    notes = [f"Ceiling, by products of matrices before every step, the median: {ceilings}."] if ceilings else []
     precisions = ", ".join(dict.fromkeys(f"{entry.way} in {entry.precision}" for entry in case.entries))
     notes += [f"Computed: {precisions}."] if precisions else []
     if len(case.groups) > 1:

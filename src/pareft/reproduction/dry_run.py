@@ -52,7 +52,7 @@ def forecast_table(name: str, experiments: Mapping[str, Recipe], rate: float | N
         recipe = select_arm(experiments[row.recipe], row.arm)
         counted = count_arm(recipe)
         precision = choose_precision(recipe.train.precision, half_precision=find_family(counted.base.config).half_precision)
-        step = trace_step(counted.model, recipe, precision, fast=recipe.train.fast)
+        step = trace_step(counted.model, recipe, precision)
         _, steps = plan_steps(recipe.train, count_examples(row.recipe, recipe))
         hours = steps * step.operations / ((rate or _rate(precision)) * UTILISATION) / 3600
         remark = NOT_REPRODUCIBLE.get((name, row.arm))
