@@ -3,7 +3,8 @@
     python benchmarks/measure_fast.py --out docs/fast.json
 
 Random weights of a known shape, the frozen base in bf16 where that is computed with; a step is forward and backward, the second of
-two in the same way. `--mixed` draws lengths as `pareft bench` does, a quarter of each batch at full length. Peak memory is measured
+two in the same way. `compiled`, if it is asked for, is the plain way by `torch.compile`, which needs a compiler of C++; its first
+step is not counted. `--mixed` draws lengths as `pareft bench` does, a quarter of each batch at full length. Peak memory is measured
 afterwards, in a process for each way.
 """
 
@@ -41,6 +42,7 @@ from pareft.tuning.adapters import attach
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.batches import MULTIPLE
 
+COMPILED = "compiled"
 WAYS = ("lora", "dropout", "loss", "attention", "memory", "batches")
 
 
@@ -52,6 +54,7 @@ def list_settings() -> dict[str, FastSettings]:
         **{f"{way} alone": FastSettings(**none | {way: True}) for way in WAYS},
         **{f"all but {way}": FastSettings(**every | {way: False}) for way in WAYS},
         "all": FastSettings(),
+        COMPILED: FastSettings(**none),
     }
 
 
@@ -115,7 +118,8 @@ def main() -> None:
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    settings = {name: found for name, found in list_settings().items() if not args.ways or name in args.ways}
+    every = list_settings()
+    settings = {name: every[name] for name in every if name in (args.ways or every.keys() - {COMPILED})}
     if args.peak_of:
         before = reset_peak_memory()
         model, batches = build(args), draw_batches(args)
@@ -125,12 +129,13 @@ def main() -> None:
         sys.stdout.write(f"{peak_memory_bytes() - before}\n")
         return
     model, batches = build(args), draw_batches(args)
+    models = {name: torch.compile(model) if name == COMPILED else model for name in settings}
     seconds: dict[str, list[float]] = {name: [] for name in settings}
     for number, batch in enumerate(batches):
         for name, chosen in settings.items():
             with quicken(model, chosen):
-                step(model, batch, chosen)  # as a step comes after its like
-                taken = step(model, batch, chosen)
+                step(models[name], batch, chosen)  # as a step comes after its like
+                taken = step(models[name], batch, chosen)
             if number:
                 seconds[name].append(taken)
     first, rows = next(iter(settings)), {}
