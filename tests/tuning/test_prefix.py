@@ -164,6 +164,17 @@ def test_keys_and_values_of_the_encoder_are_computed_once(name, target, each, la
     assert len(set(calls)) == len(projections)
 
 
+@pytest.mark.parametrize("name", ["bart", "t5"])
+def test_layers_that_are_computed_again_read_again_what_is_kept(name, tmp_path):
+    examples, model = make_examples(), build(name, DECODER, target="ffn")
+    batches = make_batches(model, examples)
+    plain = list_steps(model, batches)
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    with keep_prefix(model, examples, True, cross=True, folder=tmp_path, precision="fp32"):
+        list_steps(model, batches)
+        assert_same(list_steps(model, batches), plain)
+
+
 def test_keys_and_values_of_another_source_are_computed(tmp_path):
     examples, model = make_examples(), build("bart", DECODER, target="ffn")
     batch, *_ = make_batches(model, examples)
