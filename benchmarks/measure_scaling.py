@@ -39,7 +39,6 @@ SHAPES: dict[str, dict[str, int]] = {
 }  # fmt: skip
 UNITS = {"layers": "layers kept of each stack", "batch": "batch size", "source": "source tokens", "rank": "rank of LoRA"}
 ROWS = "rows of the data set"
-COLUMNS = 3  # of the picture
 LOOKS = {"step_seconds": ("#0b6e8f", "o", "s per step", 1.0), "peak_bytes": ("#b4551d", "s", "GB at the peak", 1e9)}
 Points = list[dict[str, Any]]
 
@@ -148,10 +147,11 @@ def describe(points: Points) -> dict[str, Any]:
 
 def draw(grids: Mapping[str, dict[str, Any]], path: Path) -> None:
     """A panel for every grid: seconds of a step on the left, GB at the peak on the right, and the lines through them."""
-    rows = -(-len(grids) // COLUMNS)
-    figure = Figure(figsize=(4 * COLUMNS, 3 * rows), layout="constrained")
+    columns = 2 if len(grids) in (2, 4) else 3
+    rows = -(-len(grids) // columns)
+    figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
     for place, (name, grid) in enumerate(grids.items(), 1):
-        panel = figure.add_subplot(rows, COLUMNS, place)
+        panel = figure.add_subplot(rows, columns, place)
         values = np.array([point["value"] for point in grid["points"]])
         axes = {"step_seconds": panel, "peak_bytes": panel.twinx()} if "step_seconds" in grid["lines"] else {"peak_bytes": panel}
         for field, axis in axes.items():
