@@ -186,6 +186,16 @@ def test_keys_and_values_of_another_source_are_computed(tmp_path):
     assert torch.equal(inside, model(**given).logits)
 
 
+def test_keys_are_not_taken_for_values(tmp_path):
+    examples = make_examples()
+    for adapted in (["k_proj"], ["v_proj"]):
+        model = build("bart", DECODER, target=adapted)
+        batches = make_batches(model, examples)
+        plain = list_steps(model, batches)
+        with keep_prefix(model, examples, True, cross=True, folder=tmp_path, precision="fp32"):
+            assert_same(list_steps(model, batches), plain)
+
+
 def test_keys_and_values_are_kept_where_there_is_room(tmp_path, monkeypatch):
     examples, model = make_examples(), build("bart", DECODER, target="ffn")
     batches = make_batches(model, examples)

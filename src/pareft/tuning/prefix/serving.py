@@ -70,6 +70,7 @@ def keep_prefix(
     key = {
         "base": read_fingerprint(server.base) or digest_layers(server.base, find_family(server.base.config)),
         "left_out": prefix.describe(),
+        "projections": [name for name, module in server.base.named_modules() if module in prefix.projections],
         "precision": precision,
         **{name: version(name) for name in LIBRARIES},
     }
