@@ -77,6 +77,11 @@ def build(args: argparse.Namespace) -> Any:
     return attach(model, LoraSettings(target="ffn", rank=16, alpha=32, dropout=0.1)).train()
 
 
+def compile_if_asked(model: Any, way: str) -> Any:
+    """The model as a way steps it."""
+    return torch.compile(model) if way == COMPILED else model
+
+
 def draw_batches(args: argparse.Namespace) -> list[Any]:
     """A padded batch for every round."""
     config, tokenizer = open_config(args.shape), load_tokenizer(open_base(EMBEDDED))
@@ -122,14 +127,15 @@ def main() -> None:
     settings = {name: every[name] for name in every if name in (args.ways or every.keys() - {COMPILED})}
     if args.peak_of:
         before = reset_peak_memory()
-        model, batches = build(args), draw_batches(args)
-        with quicken(model, list_settings()[args.peak_of]):
+        model, batches, chosen = build(args), draw_batches(args), every[args.peak_of]
+        with quicken(model, chosen):
+            stepped = compile_if_asked(model, args.peak_of)
             for batch in batches[:2]:
-                step(model, batch, list_settings()[args.peak_of])
+                step(stepped, batch, chosen)
         sys.stdout.write(f"{peak_memory_bytes() - before}\n")
         return
     model, batches = build(args), draw_batches(args)
-    models = {name: torch.compile(model) if name == COMPILED else model for name in settings}
+    models = {name: compile_if_asked(model, name) for name in settings}
     seconds: dict[str, list[float]] = {name: [] for name in settings}
     for number, batch in enumerate(batches):
         for name, chosen in settings.items():

@@ -8,12 +8,12 @@ from torch import nn
 
 
 @contextmanager
-def replace_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """Have a module compute `forward` instead, which is given what it computed before; afterwards it does so again."""
+def replace_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Inside the `with`, a module computes `forward` instead; afterwards what it did before."""
     had, plain = "forward" in vars(module), module.forward
     vars(module)["forward"] = forward
     try:
-        yield plain
+        yield
     finally:
         if had:
             vars(module)["forward"] = plain

@@ -257,21 +257,23 @@ class _Server:
         with enter(entry, states):
             return plain(input_ids=input_ids, attention_mask=attention_mask, **more)
 
-    def _are_encoded(self, states: Any) -> bool:
-        """Whether states are those of the batch that was encoded last."""
-        given, encoded = states, self.states
-        return encoded is not None and given is not None and given.data_ptr() == encoded.data_ptr() and given.shape == encoded.shape
+    def _find_sources(self, states: torch.Tensor | None) -> list[bytes] | None:
+        """What states were computed from, if they are those of the batch that was encoded last."""
+        if states is None or self.states is None or states.shape != self.states.shape:
+            return None
+        return self.sources if states.data_ptr() == self.states.data_ptr() else None
 
     def _project(self, kind: int, plain: Callable[..., torch.Tensor], states: torch.Tensor) -> torch.Tensor:
         """Keys or values of the encoder's states. states: (B, T, D)"""
-        if self.sources is None or not self._are_encoded(states):
+        sources = self._find_sources(states)
+        if sources is None:
             return plain(states)
 
         def compute(some: list[int]) -> torch.Tensor:
             with torch.no_grad():
                 return plain(states[some])
 
-        return self.rows[CROSS].fetch([(source,) for source in self.sources], states.shape[1], states.device, compute, kind)
+        return self.rows[CROSS].fetch([(source,) for source in sources], states.shape[1], states.device, compute, kind)
 
     def _decode(
         self,
@@ -283,7 +285,7 @@ class _Server:
         encoder_attention_mask: Any = None,
         **more: Any,
     ) -> Any:
-        sources = self.sources if self._are_encoded(encoder_hidden_states) else None
+        sources = self._find_sources(encoder_hidden_states)
         given = {
             "input_ids": input_ids,
             "encoder_hidden_states": encoder_hidden_states,
