@@ -166,6 +166,17 @@ def test_a_model_that_is_asked_for_logits_in_training_gives_them():
         assert torch.allclose(found, wanted)
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_loss_needs_no_logits(name, monkeypatch):
+    def redeem(self):
+        raise AssertionError("all logits are computed")
+
+    model = make(name)
+    batch = make_batch(model)
+    monkeypatch.setattr(Logits, "redeem", redeem)
+    learn(model, batch, FastSettings())
+
+
 def test_a_loss_of_many_parts(monkeypatch):
     monkeypatch.setattr("pareft.tuning.fast.loss.AT_A_TIME", 3 * VOCABULARY)
     model = make("bart", None)

@@ -97,12 +97,13 @@ class _Lora(torch.autograd.Function):
         of_value = of_bias = of_down = of_up = None
         with torch.autocast(gradient.device.type, enabled=False):
             scaled = (gradient @ up).mul_(ctx.scale)
-            if wanted[2]:
-                of_bias = gradient.sum(0, dtype=torch.float32)
             if wanted[3]:
                 of_down = scaled.T @ kept
-            if wanted[4]:
-                of_up = (gradient.T @ inner).mul_(ctx.scale)
+            if wanted[2] or wanted[4]:
+                one = inner.new_ones(len(inner), 1) if wanted[2] else inner[:, :0]
+                sums = torch.cat([inner, one], 1).T @ gradient  # gradients are read once for both
+                of_up = sums[: inner.shape[1]].mul_(ctx.scale).T
+                of_bias = sums[-1] if wanted[2] else None
             if wanted[0]:
                 of_value = gradient @ weight
                 if mask is None:

@@ -37,6 +37,11 @@ class Logits:
         """Losses are computed in float32."""
         return torch.float32
 
+    @property
+    def device(self) -> torch.device:
+        """Where the logits would be."""
+        return self.hidden.device
+
     def size(self, dimension: int | None = None) -> Any:
         """As a tensor's."""
         return self.shape if dimension is None else self.shape[dimension]
