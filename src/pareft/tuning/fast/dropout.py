@@ -40,10 +40,11 @@ def draw_mask(value: torch.Tensor, probability: float) -> tuple[torch.Tensor, fl
     least = min(round(probability * levels), levels - 1)
     mask = torch.empty(value.shape, dtype=torch.int8)
     if not isinstance(value, FakeTensor):  # which has no content
-        parts = mask.view(-1).split(STREAM // size)
+        flat, together = mask.view(-1).numpy(), STREAM // size
+        parts = [flat[start : start + together] for start in range(0, len(flat), together)]
         seeds = torch.empty(len(parts), dtype=torch.int64).random_().tolist()
         draw = partial(_draw, kind=_SIGNED[size], least=least - levels // 2)
-        list((_open_threads(os.getpid()).map if len(parts) > 1 else map)(draw, map(torch.Tensor.numpy, parts), seeds))
+        list((_open_threads(os.getpid()).map if len(parts) > 1 else map)(draw, parts, seeds))
     return mask, levels / (levels - least)
 
 

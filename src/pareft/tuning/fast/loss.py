@@ -135,7 +135,8 @@ class _Loss(torch.autograd.Function):
         )
         with torch.autocast(hidden.device.type, enabled=False):
             cast = weight.to(dtype)
-            together = max(1, AT_A_TIME // weight.shape[0])
+            parts = -(-len(labels) // max(1, AT_A_TIME // weight.shape[0]))
+            together = -(-len(labels) // max(1, parts))  # of parts of one size
             for first in range(0, len(labels), together):
                 some = slice(first, first + together)
                 rows, targets = hidden[some].to(dtype), labels[some]
