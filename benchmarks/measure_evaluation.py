@@ -40,9 +40,9 @@ from pareft.data.synthetic import generate_radiology_notes
 from pareft.evaluation.metrics.rouge import ROUGE_TYPES, rouge
 from pareft.evaluation.predictions import Predictions, make_key, predict
 from pareft.models.checkpoint import load_tokenizer, open_base
-from pareft.recipe import EvaluateSettings
 from pareft.runtime import Processes
 from pareft.sentences import join_sentences
+from pareft.settings import EvaluateSettings
 from pareft.tuning.adapters import merge
 
 ROUGE_ROUNDS = 2

@@ -28,7 +28,6 @@ from pareft.files import write_json
 from pareft.models.checkpoint import EMBEDDED, load_tokenizer, open_base
 from pareft.models.structure import build_on_meta
 from pareft.pruning import plan
-from pareft.recipe import FastSettings, LoraSettings
 from pareft.runtime import (
     choose_device,
     choose_precision,
@@ -37,6 +36,7 @@ from pareft.runtime import (
     peak_memory_bytes,
     reset_peak_memory,
 )
+from pareft.settings import FastSettings, LoraSettings
 from pareft.stepping import learn, wait_for_device
 from pareft.tuning.adapters import attach
 from pareft.tuning.fast import quicken

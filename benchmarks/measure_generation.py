@@ -27,8 +27,8 @@ from pareft.evaluation.generation import Batch, make_batches, write_batch
 from pareft.evaluation.metrics.rouge import rouge
 from pareft.files import write_json
 from pareft.models.checkpoint import load_tokenizer, open_base
-from pareft.recipe import EvaluateSettings
 from pareft.runtime import describe_hardware, list_versions
+from pareft.settings import EvaluateSettings
 
 PLAIN = {"beams": False, "repeats": False}
 TEXTUAL = ("same_texts", "rouge1_with_plain")

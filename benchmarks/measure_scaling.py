@@ -27,8 +27,9 @@ from measure_shape import write_base
 from pareft.data.synthetic import generate_radiology_notes
 from pareft.files import write_json
 from pareft.measurement import measure
-from pareft.recipe import MeasureSettings, Recipe, override, resolve
+from pareft.recipe import Recipe, override, resolve
 from pareft.runtime import describe_hardware, list_versions
+from pareft.settings import MeasureSettings
 
 SHAPES: dict[str, dict[str, int]] = {
     "large": {},

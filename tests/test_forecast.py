@@ -7,7 +7,8 @@ from transformers import AutoModelForSeq2SeqLM
 
 from pareft.forecast import GRADIENT_AND_ADAM, PASSING, PLAIN, _estimate, fits_plainly, measure_rate, trace_step
 from pareft.models.structure import build_on_meta
-from pareft.recipe import FastSettings, LoraSettings, resolve
+from pareft.recipe import resolve
+from pareft.settings import FastSettings, LoraSettings
 from pareft.tuning.adapters import attach
 from pareft.tuning.fast import quicken
 

@@ -21,7 +21,7 @@ RUNS = (
 )
 FLOORS = (
     ("errors",),
-    ("runtime", "recipe", "recipe_file", "records", "files", "sentences", "progress", "extras"),
+    ("runtime", "settings", "recipe", "recipe_file", "records", "files", "failures", "sentences", "progress", "extras"),
     ("models",),
     ("data", "pruning", "tuning", "evaluation"),
     (*RUNS, "bench", "exporting", "inference", "preparation", "reproduction"),

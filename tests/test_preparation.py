@@ -27,7 +27,7 @@ from pareft.files import hash_file
 from pareft.preparation import prepare_both, prepare_notes, prepare_table, writing
 from pareft.preparation.synthetic import GENERATORS, write_notes, write_synthetic
 from pareft.preparation.writing import Handling
-from pareft.recipe import DataSettings
+from pareft.settings import DataSettings
 
 NOTES = {
     "radiology": [*generate_radiology_notes(300, seed=5)],

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from pareft.preparation import prepare_notes as prepare_notes
     from pareft.preparation import prepare_table as prepare_table
     from pareft.pruning import plan as plan
-    from pareft.recipe import LoraSettings as LoraSettings
     from pareft.recipe import Recipe as Recipe
+    from pareft.settings import Ia3Settings as Ia3Settings
+    from pareft.settings import LoraSettings as LoraSettings
     from pareft.tuning.adapters import attach as attach
     from pareft.tuning.remapping import remap as remap
 
 _HOMES = {
-    "LoraSettings": "pareft.recipe",
+    "Ia3Settings": "pareft.settings",
+    "LoraSettings": "pareft.settings",
     "PareftError": "pareft.errors",
     "PruningPlan": "pareft.models.plan",
     "Recipe": "pareft.recipe",

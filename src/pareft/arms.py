@@ -12,10 +12,11 @@ from pareft.errors import MeasurementError, RunError
 from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores, average, join
 from pareft.evaluation.predictions import list_examples, list_values, read_rows
+from pareft.failures import explain_failures
 from pareft.files import make_printable, name_folder, write_atomic
 from pareft.measurement import fits, measure, measure_apart
 from pareft.models.loading import load
-from pareft.pipeline import describe_protocol, explain_failures, prepare, run
+from pareft.pipeline import describe_protocol, prepare, run
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, check_changes, select_arm
 from pareft.recipe_file import read_recipe, take_recipe, write_yaml

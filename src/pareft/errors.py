@@ -2,6 +2,15 @@
 `PareftError`.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def suggest(name: str, known: Iterable[str], place: str = "") -> str:
+    """What a message says of a name that is not known: ` Did you mean …?`, if one is near."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {place}{near[0]}?" if near else ""
+
 
 class PareftError(Exception):
     """Something the user can mend; the message says what, where, what was allowed and what to do."""

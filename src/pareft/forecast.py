@@ -16,8 +16,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from pareft.recipe import FastSettings, Recipe
+from pareft.recipe import Recipe
 from pareft.runtime import Precision, choose_device
+from pareft.settings import FastSettings
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.batches import find_part_tokens
 

@@ -12,10 +12,11 @@ from pareft.errors import DataError, RecipeError, RunError
 from pareft.evaluation.metrics import METRICS
 from pareft.evaluation.predictions import Predictions, make_key, predict, write_rows
 from pareft.evaluation.uncertainty import intervals
+from pareft.failures import explain_failures
 from pareft.files import write_atomic
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.plan import PLAN_FILE, PruningPlan
-from pareft.pipeline import check_writes, describe_protocol, explain_failures, prepare
+from pareft.pipeline import check_writes, describe_protocol, prepare
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe
 from pareft.recipe_file import change_recipe, read_recipe

@@ -21,9 +21,10 @@ import torch
 from pareft.errors import MeasurementError
 from pareft.evaluation.efficiency import APART, CPU_MEMORY, CUDA_MEMORY, METHOD, interleave
 from pareft.progress import SILENT, Progress
-from pareft.recipe import MeasureSettings, Recipe, resolve
+from pareft.recipe import Recipe, resolve
 from pareft.records import ArmEfficiency, EfficiencyRecord
 from pareft.runtime import describe_hardware, list_versions
+from pareft.settings import MeasureSettings
 
 
 class Worker:

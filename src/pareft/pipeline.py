@@ -6,8 +6,7 @@ Stages return values; this module writes the run folder: `recipe.yaml`, `plan.js
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,16 @@ import polars as pl
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.artefact import load_writer, make_writer, save_artefact
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
-from pareft.errors import ModelError, RunError
+from pareft.errors import ModelError
 from pareft.evaluation.metrics import check_references, describe_scorers
-from pareft.files import explain_full_disk, explain_os_error, write_atomic
+from pareft.failures import explain_failures
+from pareft.files import write_atomic
 from pareft.forecast import fits_plainly
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.families import find_family
@@ -37,10 +36,11 @@ from pareft.models.surgery import check_plan
 from pareft.models.weights import list_tensors
 from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
-from pareft.recipe import METRIC_OF, PruneSettings, Recipe
+from pareft.recipe import Recipe
 from pareft.recipe_file import take_recipe, write_yaml
 from pareft.records import Parameters, Protocol, RunRecord, TrainingRecord
 from pareft.run_folder import (
+    ADAPTER,
     CHECKPOINTS,
     ENCODED,
     PREDICTIONS,
@@ -69,14 +69,15 @@ from pareft.runtime import (
 )
 from pareft.scoring import evaluate_split, round_scores, score_again, score_validation
 from pareft.sentences import SENTENCE_SPLITTING
-from pareft.tuning.adapters import adapt
+from pareft.settings import METRIC_OF, LoraSettings, PruneSettings
+from pareft.tuning.adapters import adapt, attach
+from pareft.tuning.configs import make_config
+from pareft.tuning.plain import is_plain
 from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.prefix.serving import keep_prefix
-from pareft.tuning.targets import find_targets
+from pareft.tuning.starting import begin
 from pareft.tuning.trackers import Tracked, check_trackers, track
-from pareft.tuning.training import Task, count_steps, make_arguments, train
-
-DISK_FULL = ("No space left", "os error 28", "inline_container", "PytorchStreamWriter")  # as safetensors and torch.save say it
+from pareft.tuning.training import Task, count_steps, find_checkpoint, make_arguments, plan_steps, train
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Prepared:
     splits: dict[str, pl.DataFrame]
     precision: Precision
     scorers: dict[str, dict[str, Any]]  # the models that metrics score with
+    steps: int = 1  # of the training, if it is not stopped early
 
 
 def run(
@@ -136,24 +138,6 @@ def _score_again(recipe: Recipe, folder: Path, record: RunRecord) -> RunRecord:
     return changed
 
 
-@contextmanager
-def explain_failures(folder: Path, name: str) -> Iterator[None]:
-    """Turn a full disk and too little memory into one line each."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(explain_os_error(error, folder)) from error
-    except torch.OutOfMemoryError as error:
-        raise RunError(
-            f"{name} does not fit into the accelerator's memory; lower train.batch_size, raise train.accumulation, "
-            "or shorten data.max_source_tokens"
-        ) from error
-    except (SafetensorError, RuntimeError) as error:
-        if any(sign in str(error) for sign in DISK_FULL):
-            raise RunError(explain_full_disk(folder)) from error
-        raise
-
-
 def prepare(recipe: Recipe) -> Prepared:
     """Check everything a user can get wrong before anything is written or loaded."""
     base = open_base(recipe.base, revision=recipe.revision)
@@ -163,7 +147,7 @@ def prepare(recipe: Recipe) -> Prepared:
     decided = decide(base, recipe.prune)
     shape = build_on_meta(base.config, decided)
     if recipe.adapt:
-        find_targets(shape, recipe.adapt)
+        make_config(shape, recipe.adapt)
     if recipe.train.cache_frozen_prefix:
         find_prefix(adapt(shape, recipe.adapt))
     check_trackers(recipe.train.report_to)
@@ -181,7 +165,10 @@ def prepare(recipe: Recipe) -> Prepared:
     splits = read_splits(recipe.data, seed=recipe.seed)
     for split in ("validation", "test"):
         check_references(names, splits[split]["target"])
-    return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers)
+    _, steps = plan_steps(recipe.train, splits["train"].height)
+    if recipe.adapt:
+        make_config(shape, recipe.adapt, steps=steps)
+    return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps)
 
 
 def check_writes(base: Base, who: str) -> None:
@@ -215,7 +202,7 @@ def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
     """
     frozen = prepared.recipe.adapt is not None and prepared.precision == "bf16"
     model = load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32)
-    return adapt(model, prepared.recipe.adapt, seed=prepared.recipe.seed).to(choose_device())
+    return adapt(model, prepared.recipe.adapt, seed=prepared.recipe.seed, steps=prepared.steps).to(choose_device())
 
 
 def recomputes(prepared: Prepared) -> bool:
@@ -306,6 +293,8 @@ def _train(
     progress.start(_label(arm, "train"), None)
     examples = encode_split(prepared, "train", file=folder / CHECKPOINTS / ENCODED)
     prepared.splits.pop("train")  # its text is not needed any more
+    if not find_checkpoint(folder / CHECKPOINTS):
+        _begin(prepared, model, examples)
     arguments = make_arguments(
         recipe.train,
         examples=len(examples),
@@ -344,6 +333,7 @@ def _train(
             patience=recipe.train.patience,
             share=recipe.train.evaluate_share,
             fast=recipe.train.fast,
+            lora_plus=recipe.train.lora_plus,
             on_progress=tell,
         )
     more = {"total": counted.total, "trainable": counted.trainable, "precision": prepared.precision}
@@ -352,7 +342,24 @@ def _train(
         save_artefact(model, prepared.plan, prepared.tokenizer, folder)
         write_atomic(folder / CHECKPOINTS / TRAINED, stored.to_json())
     processes.wait()
+    if isinstance(model, PeftModel) and not is_plain(model.peft_config[model.active_adapter]):
+        model = load(prepared.base, prepared.plan, dtype=torch.bfloat16 if prepared.precision == "bf16" else torch.float32)
+        model = attach(model, folder / ADAPTER)  # what was stored is what is evaluated
     return model, stored
+
+
+def _begin(prepared: Prepared, model: PreTrainedModel | PeftModel, examples: Dataset) -> None:
+    """Give a new adapter what it starts with."""
+    recipe = prepared.recipe
+    if isinstance(recipe.adapt, LoraSettings):
+        begin(
+            model,
+            examples,
+            prepared.tokenizer,
+            count=recipe.adapt.start_examples,
+            batch_size=recipe.train.batch_size,
+            precision=prepared.precision,
+        )
 
 
 def describe_protocol(prepared: Prepared) -> Protocol:

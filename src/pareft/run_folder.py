@@ -5,9 +5,10 @@ from pathlib import Path
 
 from pareft.errors import RunError
 from pareft.models.plan import PLAN_FILE, PruningPlan
-from pareft.recipe import METRIC_OF, Recipe, list_lines
+from pareft.recipe import Recipe, list_lines
 from pareft.recipe_file import read_recipe
 from pareft.records import EfficiencyRecord, RunRecord, TrainingRecord
+from pareft.settings import METRIC_OF
 
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
 COMPARISON, EFFICIENCY = "comparison.json", "efficiency.json"  # beside the runs that were compared and measured together

@@ -23,6 +23,7 @@ from pareft.recipe import Recipe
 from pareft.recipe_file import read_recipe
 from pareft.records import name_score
 from pareft.run_folder import ADAPTER, RECIPE, WEIGHTS
+from pareft.settings import LoraSettings, StackSettings
 
 BLOCKS, KEPT, DROPPED = "▁▂▃▄▅▆▇█", "■", "·"
 SPARKLINE, WIDE_SPARKLINE = 10, 40  # cells
@@ -234,7 +235,18 @@ def _describe_adapter(recipe: Recipe) -> str:
         return "none: every parameter is trained"
     target = adapt.target if isinstance(adapt.target, str) else ", ".join(adapt.target)
     where = "".join(f"; {stack} layers {_list(chosen)}" for stack, chosen in (adapt.layers or {}).items() if chosen)
-    return f"LoRA of rank {adapt.rank}, alpha {adapt.alpha:g}, on {target}{where}"
+    norms = "; and the normalisations" if adapt.norms else ""
+    if not isinstance(adapt, LoraSettings):
+        return f"IA3 on {target}{where}{norms}"
+    method = "AdaLoRA" if adapt.method == "adalora" else "DoRA" if adapt.dora else "rsLoRA" if adapt.rslora else "LoRA"
+    start = "" if adapt.start == "zero" else f", started by {adapt.start}"
+    stacks = {"encoder": adapt.encoder, "decoder": adapt.decoder}
+    own = "".join(f"; {name}: {_describe_own(stack)}" for name, stack in stacks.items() if stack)
+    return f"{method} of rank {adapt.rank}, alpha {adapt.alpha:g}{start}, on {target}{where}{own}{norms}"
+
+
+def _describe_own(stack: StackSettings) -> str:
+    return ", ".join(f"{key} {value}" for key, value in stack.model_dump(exclude_none=True).items())
 
 
 def _list(layers: str | list[int]) -> str:

@@ -15,9 +15,10 @@ from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores
 from pareft.evaluation.predictions import Predictions, list_examples, make_key, predict, read_rows, write_rows
 from pareft.progress import SILENT, Progress
-from pareft.recipe import METRIC_OF, EvaluateSettings, Recipe
+from pareft.recipe import Recipe
 from pareft.records import Protocol
 from pareft.runtime import find_processes
+from pareft.settings import METRIC_OF, EvaluateSettings
 
 
 def evaluate_split(

@@ -10,8 +10,8 @@ from datasets import Dataset
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
 from pareft.pipeline import Prepared, build_model, recomputes
-from pareft.recipe import FastSettings, TrainSettings
 from pareft.runtime import Precision, autocast
+from pareft.settings import FastSettings, TrainSettings
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
 from pareft.tuning.prefix.serving import keep_prefix

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from pareft.data.encoding import encode
 from pareft.data.sources import read_splits
 from pareft.errors import DataError
-from pareft.recipe import DataSettings
+from pareft.settings import DataSettings
 
 ROWS = pl.DataFrame({"dialogue": [f"d {i}" for i in range(20)], "note": [f"n {i}" for i in range(20)], "n": range(20)})
 WRITERS = {

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 import pareft
 from pareft.evaluation.beams import share_sources
-from pareft.recipe import EvaluateSettings, LoraSettings
+from pareft.settings import EvaluateSettings, LoraSettings
 
 SHARED = ("bart", "mbart", "pegasus", "marian", "blenderbot-small", "t5", "t5-gated", "mt5")
 STOCK = ("led", "longt5-local", "bert2bert")  # whose rows say nothing of attentions

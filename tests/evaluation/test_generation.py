@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 import pareft
 from pareft.errors import ModelError
 from pareft.evaluation.generation import WINDOW, make_batches
-from pareft.recipe import EvaluateSettings
+from pareft.settings import EvaluateSettings
 
 SOURCES = [TEXTS[0], "the lung", TEXTS[1] + TEXTS[2], "x", *TEXTS[3:], "a small effusion on the left side, unchanged."]
 

@@ -9,7 +9,7 @@ from tiny import encoder_inputs, logits, make_inputs
 
 import pareft
 from pareft.errors import ModelError, PlanError
-from pareft.recipe import LoraSettings
+from pareft.settings import LoraSettings
 
 pytest.importorskip("bitsandbytes")
 WIDTH = {"vocab_size": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}

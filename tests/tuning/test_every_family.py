@@ -8,7 +8,7 @@ from tiny import MAKERS, drop_first, encoder_inputs, logits, make_inputs, make_m
 import pareft
 from pareft.errors import AdapterError
 from pareft.models.surgery import cut
-from pareft.recipe import LoraSettings
+from pareft.settings import LoraSettings
 from pareft.tuning.adapters import merge
 from pareft.tuning.targets import find_targets
 

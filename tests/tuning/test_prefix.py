@@ -12,7 +12,8 @@ from transformers import DataCollatorForSeq2Seq
 import pareft
 from pareft import pipeline
 from pareft.errors import PareftWarning, RecipeError
-from pareft.recipe import LoraSettings, resolve
+from pareft.recipe import resolve
+from pareft.settings import LoraSettings
 from pareft.tuning.adapters import attach
 from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.prefix.serving import keep_prefix

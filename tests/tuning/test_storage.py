@@ -14,7 +14,7 @@ import pareft
 from pareft.errors import AdapterError, PlanError
 from pareft.models.families import find_family
 from pareft.models.surgery import cut
-from pareft.recipe import LoraSettings
+from pareft.settings import LoraSettings
 from pareft.tuning.adapters import merge
 
 LAYERS = {"encoder": [0, 2, 4], "decoder": [1, 3]}
@@ -293,7 +293,7 @@ def test_a_mixed_form_gives_the_trained_function_on_a_bf16_base(folder, plan, tm
 
 class TestRefused:
     def test_something_else(self, folder):
-        with pytest.raises(AdapterError, match="an adapter is LoraSettings or the folder of a stored one, not dict"):
+        with pytest.raises(AdapterError, match="an adapter is LoraSettings, Ia3Settings or the folder of a stored one, not dict"):
             pareft.attach(pareft.load(folder), {"rank": 4})
 
     def test_no_adapter(self, folder, tmp_path):
@@ -445,16 +445,16 @@ def test_a_head_of_its_own_labels_is_no_other_base(tmp_path):
 
 
 def test_other_kinds_of_adapters_are_refused_in_plain_words(folder, plan, tmp_path):
-    from peft import IA3Config
+    from peft import LoHaConfig
 
     model = pareft.load(folder, plan)
     targets = find_ffn(model)
-    ia3 = get_peft_model(model, IA3Config(target_modules=targets, feedforward_modules=targets))
-    with pytest.raises(AdapterError, match="is a IA3 adapter; pareft stores and attaches LoRA"):
-        pareft.save(ia3, tmp_path / "ia3")
-    ia3.save_pretrained(tmp_path / "ia3")
-    with pytest.raises(AdapterError, match="pareft stores and attaches LoRA"):
-        pareft.attach(pareft.load(folder, plan), tmp_path / "ia3")
+    loha = get_peft_model(model, LoHaConfig(target_modules=targets))
+    with pytest.raises(AdapterError, match="is a LOHA adapter; pareft stores and attaches LoRA and IA3"):
+        pareft.save(loha, tmp_path / "loha")
+    loha.save_pretrained(tmp_path / "loha")
+    with pytest.raises(AdapterError, match="pareft stores and attaches LoRA and IA3"):
+        pareft.attach(pareft.load(folder, plan), tmp_path / "loha")
     every = get_peft_model(pareft.load(folder, plan), LoraConfig(target_modules=targets, bias="all"))
     with pytest.raises(AdapterError, match="pareft stores those of wrapped layers"):
         pareft.save(every, tmp_path / "all")
@@ -478,13 +478,14 @@ def test_an_adapter_of_the_embeddings_moves_too(tmp_path):
     torch.testing.assert_close(logits(again, inputs), logits(wrapped, inputs), rtol=0, atol=1e-5)
 
 
-def test_dora_with_trained_biases_is_attached_or_refused_in_plain_words(tmp_path):
+def test_two_doras_with_trained_biases_are_refused_in_plain_words(tmp_path):
     make_model("bart").save_pretrained(tmp_path / "base")
     plan = pareft.plan(tmp_path / "base")
-    config = LoraConfig(r=2, target_modules=["fc1"], use_dora=True, bias="lora_only")
-    pareft.save(get_peft_model(pareft.load(tmp_path / "base", plan), config), tmp_path / "dora")
-    with pytest.raises(AdapterError, match="does not fit this Bart"):
-        pareft.attach(pareft.load(tmp_path / "base", plan), tmp_path / "dora")
+    for seed in (1, 2):
+        train(tmp_path / "base", plan, tmp_path / f"dora-{seed}", seed=seed, dora=True)
+    model = pareft.attach(pareft.load(tmp_path / "base", plan), tmp_path / "dora-1")
+    with pytest.raises(AdapterError, match="cannot share the base with default"):
+        pareft.attach(model, tmp_path / "dora-2", name="second")
 
 
 def test_heads_with_a_pooler_can_be_mixed_in_a_batch(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pareft.recipe import TrainSettings
+from pareft.settings import TrainSettings
 from pareft.tuning.training import find_checkpoint, make_arguments
 
 

@@ -1,12 +1,11 @@
 """The arms of a bench and the ways they are trained, as recipes."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pareft.bench.batches import Lengths
-from pareft.errors import RunError
+from pareft.errors import RunError, suggest
 from pareft.recipe import Recipe, resolve
 
 LORA = {"rank": 16, "alpha": 32, "dropout": 0.1, "bias": "wrapped"}
@@ -42,9 +41,7 @@ def choose(option: str, text: str, known: Sequence[str]) -> list[str]:
     names = list(known) if text.strip() == "all" else [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise RunError(f"{option}: no {name!r}.{hint} There is {', '.join(known)}, and all")
+            raise RunError(f"{option}: no {name!r}.{suggest(name, known)} There is {', '.join(known)}, and all")
     if not names:
         raise RunError(f"{option}: name at least one of {', '.join(known)}, or all")
     return [name for name in known if name in names]

@@ -1,16 +1,15 @@
 """What one would write without pareft, on the same pruned checkpoint: transformers, peft, autocast."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import get_peft_model
 from transformers import AutoModelForSeq2SeqLM, PreTrainedTokenizerBase
 
-from pareft.recipe import LoraSettings, Recipe
+from pareft.recipe import Recipe
 from pareft.runtime import Precision, choose_device
 from pareft.stepping import Stepper
-from pareft.tuning.targets import find_targets
+from pareft.tuning.configs import make_config
 
 
 def open_stock_stepper(checkpoint: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase, precision: Precision) -> Stepper:
@@ -19,15 +18,3 @@ def open_stock_stepper(checkpoint: Path, recipe: Recipe, tokenizer: PreTrainedTo
     if recipe.adapt:
         model = get_peft_model(model, make_config(model, recipe.adapt))
     return Stepper(model.to(choose_device()), tokenizer, recipe.train, precision, multiple=None)
-
-
-def make_config(model: Any, settings: LoraSettings) -> LoraConfig:
-    """Peft's own settings for the same adapter."""
-    return LoraConfig(
-        task_type="SEQ_2_SEQ_LM",
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        bias="lora_only" if settings.bias == "wrapped" else "none",
-        target_modules=find_targets(model, settings),
-    )

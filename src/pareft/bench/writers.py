@@ -10,7 +10,7 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from pareft.evaluation.generation import Batch, write_batch
-from pareft.recipe import EvaluateSettings
+from pareft.settings import EvaluateSettings
 from pareft.tuning.adapters import merge
 
 Write = Callable[[list[list[int]], int], object]  # sources as token ids, and beams

@@ -10,7 +10,7 @@ from pareft.data.blocks import name_missing
 from pareft.data.prepared import SPLIT_NAMES, split_keys
 from pareft.data.rows import HEADED, READERS, Row, find_format, read_rows
 from pareft.errors import DataError
-from pareft.recipe import DataSettings
+from pareft.settings import DataSettings
 
 SPLIT_ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
 

@@ -12,8 +12,8 @@ from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel, 
 from pareft.errors import ModelError
 from pareft.evaluation.beams import share_sources
 from pareft.evaluation.repeats import NoRepeat
-from pareft.recipe import EvaluateSettings
 from pareft.records import Identity
+from pareft.settings import EvaluateSettings
 
 MULTIPLE = 16  # to which sources are padded: processors keep a program for every shape they meet, so that few shapes save memory
 WINDOW = 512  # sources that are sorted by length together, so that no more are held in memory

@@ -20,9 +20,9 @@ from pareft.errors import RunError
 from pareft.evaluation.generation import Batch, make_batches, write_batch
 from pareft.files import fill_file, open_alone, open_private
 from pareft.models.digests import LAYERS_KEY, PLAN_KEY, digest_state
-from pareft.recipe import EvaluateSettings
 from pareft.records import Identity
 from pareft.runtime import Processes
+from pareft.settings import EvaluateSettings
 
 Row = dict[str, Any]
 TEXTS = ("prediction", "reference")  # of every row

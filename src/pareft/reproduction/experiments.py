@@ -13,11 +13,12 @@ from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.models.families import find_family
 from pareft.models.weights import list_tensors
 from pareft.pipeline import check_writes
-from pareft.recipe import METRIC_OF, Recipe, select_arm
+from pareft.recipe import Recipe, select_arm
 from pareft.recipe_file import read_recipe
 from pareft.reproduction.paper import TABLES
 from pareft.run_folder import check_folder
 from pareft.runtime import choose_precision
+from pareft.settings import METRIC_OF
 from pareft.tuning.trackers import check_trackers
 
 Side = Literal["bart", "t5"]

@@ -1,35 +1,42 @@
-"""LoRA through peft: a stock `PeftModel` on a pruned model, new or stored; several on one base."""
+"""Adapters through peft: a stock `PeftModel` on a pruned model, new or stored; several on one base."""
 
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import IA3Config, PeftConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
-from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from peft.utils import ModulesToSaveWrapper, get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import PreTrainedModel
 
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
 from pareft.models.identity import forget_fingerprint, is_changed, read_fingerprint
 from pareft.models.surgery import known_plan
-from pareft.recipe import LoraSettings
+from pareft.settings import AdapterSettings
+from pareft.tuning.configs import find_task, make_config
+from pareft.tuning.plain import remember_start
 from pareft.tuning.storage import StoredAdapter, list_parameters, make_mixable, read_adapter
-from pareft.tuning.targets import find_fresh, find_targets
-
-_TASKS = {"AutoModelForSeq2SeqLM": "SEQ_2_SEQ_LM", "AutoModelForCausalLM": "CAUSAL_LM"}
-_HEADS = {"ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS", "ForQuestionAnswering": "QUESTION_ANS"}
 
 
 def attach(
-    model: PreTrainedModel | PeftModel, adapter: LoraSettings | str | Path, *, name: str = "default", seed: int = 0
+    model: PreTrainedModel | PeftModel,
+    adapter: AdapterSettings | str | Path,
+    *,
+    name: str = "default",
+    seed: int = 0,
+    steps: int | None = None,
 ) -> PeftModel:
-    """Put an adapter on a model, in place: a new LoRA by its settings, to be trained, or a stored one by its folder, to be used.
+    """Put an adapter on a model, in place: a new one by its settings, to be trained, or a stored one by its folder, to be used.
 
     A new one freezes the model and wraps its target modules: y = Wx + b + (alpha / rank) B A dropout(x), B zero, so that the
     wrapped model computes the model's own function until it is trained. Adapters are float32 whatever the base is. With `bias:
     wrapped` the existing biases of wrapped layers are trained too and saved with the adapter; T5 has none there and gets none.
+
+    AdaLoRA must know the `steps` of its training. With the start `pissa` or `olora` the base is changed and the two together
+    compute its function; what is saved is a plain LoRA, of twice the rank, for the base as it was. The start `eva` is zero until
+    `begin` (`pareft.tuning.starting`) is shown data.
 
     A base in bf16 is trained under `torch.autocast`, as trainers do with `bf16=True`.
 
@@ -47,20 +54,22 @@ def attach(
     check_name(name)
     if isinstance(model, PeftModel) and name in model.peft_config:
         raise AdapterError(f"the model has an adapter {name!r} already; give another name")
-    if isinstance(adapter, LoraSettings):
+    if isinstance(adapter, AdapterSettings):
         if not isinstance(model, PeftModel) and is_changed(model):
             forget_fingerprint(model.config)  # what is trained now fits these weights and not the plan's
-        return _attach_new(model, adapter, name, seed)
+        return _attach_new(model, adapter, name, seed, steps)
     if not isinstance(adapter, str | Path):
-        raise AdapterError(f"an adapter is LoraSettings or the folder of a stored one, not {type(adapter).__name__}")
+        raise AdapterError(f"an adapter is LoraSettings, Ia3Settings or the folder of a stored one, not {type(adapter).__name__}")
     stored = read_adapter(Path(adapter))
     check_fit(model, stored)
     return _attach_stored(model, stored, name)
 
 
-def adapt(model: PreTrainedModel, settings: LoraSettings | None, *, seed: int = 0) -> PreTrainedModel | PeftModel:
+def adapt(
+    model: PreTrainedModel, settings: AdapterSettings | None, *, seed: int = 0, steps: int | None = None
+) -> PreTrainedModel | PeftModel:
     """A model as a recipe adapts it: with a new adapter, or as it is. In place; it may be on `meta`."""
-    return attach(model, settings, seed=seed) if settings else model
+    return attach(model, settings, seed=seed, steps=steps) if settings else model
 
 
 def check_name(name: str) -> None:
@@ -73,16 +82,10 @@ def check_name(name: str) -> None:
         raise AdapterError(f"an adapter cannot be called {name!r}, as torch or peft uses that name; give another, without a dot")
 
 
-def _attach_new(model: PreTrainedModel | PeftModel, settings: LoraSettings, name: str, seed: int) -> PeftModel:
-    config = LoraConfig(
-        task_type=_find_task(_unwrap(model)),
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        bias="lora_only" if settings.bias == "wrapped" else "none",
-        target_modules=find_targets(_unwrap(model), settings),
-        modules_to_save=find_fresh(_unwrap(model)) or None,
-    )
+def _attach_new(
+    model: PreTrainedModel | PeftModel, settings: AdapterSettings, name: str, seed: int, steps: int | None
+) -> PeftModel:
+    config = make_config(_unwrap(model), settings, steps=steps)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         wrapped = _wrap(model, config, name)
@@ -91,6 +94,7 @@ def _attach_new(model: PreTrainedModel | PeftModel, settings: LoraSettings, name
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()  # a bias trained in bf16 would lose its small steps
+    remember_start(wrapped, name)
     return wrapped
 
 
@@ -121,7 +125,7 @@ def _attach_stored(model: PreTrainedModel | PeftModel, stored: StoredAdapter, na
     set_peft_model_state_dict(wrapped, dict(stored.tensors), adapter_name=name)
     if known_plan(_unwrap(wrapped)) is None and stored.plan:
         _unwrap(wrapped).pareft_plan = stored.plan  # it has been found to be this one
-    if stored.config.lora_bias:
+    if getattr(stored.config, "lora_bias", False):
         _drop_needless_biases(wrapped, name)
     return wrapped.eval()
 
@@ -138,7 +142,7 @@ def _name_shape(shape: torch.Size | None) -> str:
     return "missing" if shape is None else str(tuple(shape))
 
 
-def _wrap(model: PreTrainedModel | PeftModel, config: LoraConfig, name: str) -> PeftModel:
+def _wrap(model: PreTrainedModel | PeftModel, config: PeftConfig, name: str) -> PeftModel:
     if not isinstance(model, PeftModel):
         return get_peft_model(model, config, adapter_name=name)
     try:
@@ -175,7 +179,7 @@ def check_fit(model: PreTrainedModel | PeftModel, stored: StoredAdapter) -> None
 def _check_head(model: PreTrainedModel | PeftModel, stored: StoredAdapter) -> None:
     """Raise `AdapterError` if the adapter brings a head of another task."""
     model = _unwrap(model)
-    there, here, family = stored.config.task_type, _find_task(model), find_family(model.config)
+    there, here, family = stored.config.task_type, find_task(model), find_family(model.config)
     heads = [name for name in stored.config.modules_to_save or [] if not family.locate(name)]
     if heads and there and here and there != here:
         raise AdapterError(
@@ -184,20 +188,16 @@ def _check_head(model: PreTrainedModel | PeftModel, stored: StoredAdapter) -> No
         )
 
 
-def _find_task(model: PreTrainedModel) -> str | None:
-    for ending, task in _HEADS.items():
-        if type(model).__name__.endswith(ending):
-            return task
-    family = find_family(model.config)
-    return _TASKS.get(family.auto_class) if model.main_input_name == "input_ids" and model.can_generate() else None
-
-
 def _unwrap(model: PreTrainedModel | PeftModel) -> Any:
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def merge(model: PeftModel) -> PreTrainedModel:
     """The model with its adapter added into the weights, in float32; it no longer is its base under its plan. In place."""
+    if isinstance(model.peft_config[model.active_adapter], IA3Config):
+        base = model.get_base_model()
+        for name, module in [(name, module) for name, module in base.named_modules() if isinstance(module, ModulesToSaveWrapper)]:
+            base.set_submodule(name, module.modules_to_save[model.active_adapter])  # peft (0.21) fails here, beside IA3, with heads
     merged = model.float().merge_and_unload()
     forget_fingerprint(merged.config)
     return merged

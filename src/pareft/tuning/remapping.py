@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from peft import LoraConfig
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -83,6 +84,8 @@ def remap(
 def _read(adapter: Path, base: str | Path | None) -> StoredAdapter:
     """An adapter with its plan; with all of its base, for one that has none."""
     stored = read_adapter(adapter)
+    if not isinstance(stored.config, LoraConfig):
+        raise AdapterError(f"{adapter} is no LoRA; pareft moves LoRA between plans")
     if stored.plan is None:
         if base is None:
             raise AdapterError(f"{adapter} has no plan.json; if it was trained on a whole base, name that with --base")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel
+from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftConfig, PeftModel
 from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from pareft.errors import AdapterError
 from pareft.files import fill_folder, write_atomic
 from pareft.models.plan import PLAN_FILE, PruningPlan
+from pareft.tuning.plain import is_plain, make_plain
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PREFIX, _BIAS = "base_model.model.", ".base_layer.bias"  # as peft names tensors
@@ -32,10 +33,10 @@ class StoredAdapter:
 
 
 def read_adapter(folder: Path) -> StoredAdapter:
-    """Read a LoRA adapter.
+    """Read an adapter.
 
     Raises:
-        AdapterError: no adapter there, one that is no LoRA, or damaged or pickled weights.
+        AdapterError: no adapter there, one of a kind that is not stored, or damaged or pickled weights.
         PlanError: its plan.json was changed after it was written.
     """
     if not (folder / CONFIG).is_file():
@@ -56,11 +57,10 @@ def read_adapter(folder: Path) -> StoredAdapter:
 
 def check_kind(config: Any, where: str) -> None:
     """Raise `AdapterError` unless pareft can store and attach this kind of adapter."""
-    if not isinstance(config, LoraConfig):
-        raise AdapterError(
-            f"{where} is a {getattr(config.peft_type, 'value', config.peft_type)} adapter; pareft stores and attaches LoRA"
-        )
-    if config.bias == "all":
+    if not isinstance(config, LoraConfig | IA3Config) or isinstance(config, AdaLoraConfig):
+        kind = getattr(config.peft_type, "value", config.peft_type)
+        raise AdapterError(f"{where} is a {kind} adapter; pareft stores and attaches LoRA and IA3")
+    if getattr(config, "bias", "none") == "all":
         raise AdapterError(f"{where} trains all biases of the model; pareft stores those of wrapped layers: bias='lora_only'")
 
 
@@ -73,10 +73,18 @@ def write_adapter(stored: StoredAdapter, card: str) -> None:
 
 
 def save_adapter(model: PeftModel, plan: PruningPlan, folder: Path, *, name: str = "default", card: str = "") -> None:
-    """Save one adapter of a model with its plan, replacing an older one: whole, or not at all."""
+    """Save one adapter of a model with its plan, replacing an older one: whole, or not at all. Of one whose form or start was
+    another's, what it comes to as a plain LoRA.
+    """
     config = model.peft_config[name]
-    check_kind(config, f"adapter {name!r}")
     config.base_model_name_or_path, config.revision = plan.base, plan.revision
+    if not is_plain(config):
+        plain, tensors = make_plain(model, name, list_parameters(model))
+        write_adapter(StoredAdapter(folder, plain, tensors, plan), card or describe_adapter(plan, plain))
+        return
+    check_kind(config, f"adapter {name!r}")
+    if getattr(config, "init_lora_weights", None) == "eva":
+        config.init_lora_weights, config.eva_config = True, None  # what it began with is past
     with _fill(folder) as temporary:
         model.save_pretrained(temporary, selected_adapters=[name], save_embedding_layers=False, state_dict=list_parameters(model))
         if (temporary / name).is_dir():  # peft puts any but the default adapter into a folder of its name
@@ -105,8 +113,10 @@ def _describe(temporary: Path, plan: PruningPlan | None, card: str) -> None:
 
 def make_mixable(stored: StoredAdapter, model: Any) -> StoredAdapter:
     """The same function without trained base biases, of which a model can hold but one set: their difference to the base's becomes
-    the bias of LoRA's second matrix. A layer without a bias of its own gets zeros there.
+    the bias of LoRA's second matrix. A layer without a bias of its own gets zeros there. DoRA has no such bias, and stays as it is.
     """
+    if not isinstance(stored.config, LoraConfig) or stored.config.use_dora:
+        return stored
     biases = {name: tensor for name, tensor in stored.tensors.items() if name.endswith(_BIAS)}
     tensors = {name: tensor for name, tensor in stored.tensors.items() if name not in biases}
     for name, trained in biases.items():
@@ -141,18 +151,18 @@ def describe_adapter(plan: PruningPlan, config: Any, *, extra: str = "") -> str:
     """The adapter's model card: what it fits, how to load it, and what happens otherwise."""
     targets = sorted(config.target_modules)
     named = ", ".join(targets[:12]) + (f" and {len(targets) - 12} more" if len(targets) > 12 else "")
-    pruned = not plan.keeps_everything
+    pruned, kind = not plan.keeps_everything, "LoRA" if isinstance(config, LoraConfig) else "IA3"
     warning = f"On the unpruned {plan.base}, or on another plan" if pruned else f"On a pruned {plan.base}"
     return f"""---
 base_model: {plan.base}
 library_name: peft
-tags: [lora, pareft]
+tags: [{kind.lower()}, pareft]
 ---
 
-# LoRA adapter for {plan.base}{", pruned" if pruned else ""}
+# {kind} adapter for {plan.base}{", pruned" if pruned else ""}
 
 **It fits one model only**: {plan.base} with {plan.describe()}; plan `{plan.fingerprint}` in `plan.json`.
-{warning}, peft loads it **without a message and with every layer's LoRA on another layer**;
+{warning}, peft loads it **without a message and with every layer's {kind} on another layer**;
 pareft refuses to.
 
 ```python
@@ -164,5 +174,13 @@ model = pareft.attach(model, ".")  # the folder of this card
 
 To move it onto {"the whole model, or onto " if pruned else ""}another plan that shares layers: `pareft adapter remap`.
 
-Rank {config.r}, alpha {config.lora_alpha:g}, on {named}; bias {config.bias}.
+{_describe_size(config)}On {named}.
 {extra}"""
+
+
+def _describe_size(config: Any) -> str:
+    if not isinstance(config, LoraConfig):
+        return ""
+    more = "; other ranks in some modules" if config.rank_pattern else ""
+    form = ", magnitudes apart (DoRA)" if config.use_dora else ""
+    return f"Rank {config.r}, alpha {config.lora_alpha:g}{form}, bias {config.bias}{more}. "

@@ -9,7 +9,7 @@ from transformers.pytorch_utils import Conv1D
 
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
-from pareft.recipe import LoraSettings
+from pareft.settings import AdapterSettings, LoraSettings
 
 PEFTS_HEADS = ("classifier", "score")  # what peft trains as a whole by itself
 
@@ -43,31 +43,71 @@ def _split(top: str, whole: Sequence[str], model: PreTrainedModel) -> list[str]:
     return [name for name in inside if any(True for _ in model.get_submodule(name).parameters(recurse=False))]
 
 
-def find_targets(model: PreTrainedModel, settings: LoraSettings) -> list[str]:
+def find_targets(model: PreTrainedModel, settings: AdapterSettings) -> list[str]:
     """The names of the linear layers that `target` stands for in this model, which may be on `meta`: last names where these select
-    just them, else full names; those of `layers` alone always in full.
+    just them, else full names; those of `layers` alone, and where stacks have targets of their own, always in full.
 
     Raises:
-        AdapterError: no module is called what `target` says, or none of these is in `layers`.
+        AdapterError: no module is called what `target` says, or none of these is in `layers`; a stack that is not there.
     """
     linear = _find_linear(model)
-    targets = _find_everywhere(model, linear, settings)
-    return targets if settings.layers is None else _select_layers(model, linear, targets, settings.layers)
+    stacks = {"encoder": settings.encoder, "decoder": settings.decoder} if isinstance(settings, LoraSettings) else {}
+    depths = find_family(model.config).depths(model.config)
+    if absent := [name for name, own in stacks.items() if own and name not in depths]:
+        raise AdapterError(f"adapt.{absent[0]}: the base has no stack {absent[0]!r}; it has {' and '.join(depths)}")
+    own_targets = {name: own.target for name, own in stacks.items() if own and own.target}
+    if not own_targets:
+        targets = _find_everywhere(model, linear, settings.target)
+        return targets if settings.layers is None else _select_layers(model, linear, targets, settings.layers)
+    found: set[str] = set()
+    for stack in depths:
+        targets = _find_everywhere(model, linear, own_targets.get(stack, settings.target))
+        chosen = "all" if settings.layers is None else settings.layers.get(stack, [])
+        if chosen:
+            found.update(_select_layers(model, linear, targets, {stack: chosen}))
+    return sorted(found)
 
 
-def _find_everywhere(model: PreTrainedModel, linear: set[str], settings: LoraSettings) -> list[str]:
+def name_fully(model: PreTrainedModel, targets: Sequence[str]) -> list[str]:
+    """The full names of the linear layers that targets select."""
+    return sorted(name for name in _find_linear(model) if any(_is_called(name, target) for target in targets))
+
+
+def find_feed_forward(model: PreTrainedModel, names: Sequence[str]) -> list[str]:
+    """Those of some modules, by full names, that are in a feed-forward part."""
+    family = find_family(model.config)
+    places = {name: family.locate(name) for name in names}
+    roles = family.targets("ffn")
+    return [name for name, place in places.items() if place and any(_means(role, place.tail) for role in roles)]
+
+
+def find_norms(model: PreTrainedModel, layers: Mapping[str, Any] | None) -> list[str]:
+    """The full names of the normalisations: all, or those of some layers of some stacks."""
+    family, names = find_family(model.config), []
+    for name, module in model.named_modules():
+        own = name.removesuffix(".original_module")  # as peft calls it where an adapter trains another
+        if not type(module).__name__.endswith("Norm") or ".modules_to_save." in name or not list(module.parameters(recurse=False)):
+            continue
+        place = family.locate(own)
+        chosen = layers.get(place.stack.name, []) if layers and place else []
+        if layers is None or (place and (chosen == "all" or place.layer in chosen)):
+            names.append(own)
+    return names
+
+
+def _find_everywhere(model: PreTrainedModel, linear: set[str], target: str | list[str]) -> list[str]:
     short = sorted({name.rpartition(".")[2] for name in linear})
-    if isinstance(settings.target, str):
-        return _find_by_role(model, linear, settings.target)
+    if isinstance(target, str):
+        return _find_by_role(model, linear, target)
     output = model.get_output_embeddings()
     tied = output is not None and output.weight is model.get_input_embeddings().weight
     head = next((name for name, module in model.named_modules() if tied and module is output), None)
-    if head in settings.target:
+    if head in target:
         raise AdapterError(f"adapt.target: {head} shares its weight with the embeddings and cannot be merged; leave it out")
-    for target in settings.target:
-        if not any(_is_called(name, target) for name in linear):
-            raise AdapterError(f"adapt.target: the base has no linear layer {target!r}; it has {', '.join(short)}")
-    return settings.target
+    for single in target:
+        if not any(_is_called(name, single) for name in linear):
+            raise AdapterError(f"adapt.target: the base has no linear layer {single!r}; it has {', '.join(short)}")
+    return target
 
 
 def _is_called(name: str, target: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import PeftModel
+from peft.optimizers import create_loraplus_optimizer
 from transformers import (
     DataCollatorForSeq2Seq,
     EarlyStoppingCallback,
@@ -27,9 +28,10 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from pareft.errors import RecipeError
-from pareft.recipe import FastSettings, TrainSettings
 from pareft.records import TrainingRecord
 from pareft.runtime import Precision, autocast, find_processes
+from pareft.settings import FastSettings, TrainSettings
+from pareft.tuning.allocating import AllocateRanks, needs_allocating
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
 
@@ -95,11 +97,23 @@ class _Trainer(Seq2SeqTrainer):
     """
 
     control: TrainerControl
+    optimizer: torch.optim.Optimizer | None
 
-    def __init__(self, *, evaluate: Evaluate, report: _Report, fast: FastSettings, **settings: Any) -> None:
+    def __init__(
+        self, *, evaluate: Evaluate, report: _Report, fast: FastSettings, lora_plus: float | None, **settings: Any
+    ) -> None:
         super().__init__(callbacks=[EarlyStoppingCallback(settings.pop("patience")), report], **settings)
-        self._evaluate_task, self._report, self._fast = evaluate, report, fast
+        self._evaluate_task, self._report, self._fast, self._lora_plus = evaluate, report, fast, lora_plus
         self.model_accepts_loss_kwargs = True  # has the trainer count the tokens of a whole batch
+
+    def create_optimizer(self, *args: Any, **options: Any) -> Any:
+        """AdamW; with LoRA+ in groups of its two learning rates."""
+        if self._lora_plus is None or self.optimizer is not None:
+            return super().create_optimizer(*args, **options)
+        kind, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        decay = {"weight_decay": self.args.weight_decay, "loraplus_weight_decay": self.args.weight_decay}
+        self.optimizer = create_loraplus_optimizer(self.model, kind, loraplus_lr_ratio=self._lora_plus, **settings | decay)
+        return self.optimizer
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward of a batch, in parts of similar length where that is less work; the parts' losses sum to its own.
@@ -148,13 +162,14 @@ def train(
     patience: int,
     share: float | None = None,
     fast: FastSettings | None = None,
+    lora_plus: float | None = None,
     on_progress: OnProgress,
 ) -> TrainingRecord:
     """Train in place, from the last checkpoint in the output folder if there is one; the model ends with the best one's weights.
 
     `arguments` are those of `make_arguments`; training ends early after `patience` evaluations without a better score. Evaluations
     that would take more than `share` of the time are left out, but for the first and the last. `fast`: the ways that are taken, all
-    by default.
+    by default. `lora_plus`: LoRA's second matrices learn so many times as fast.
     """
     report, fast = _Report(on_progress, share), fast or FastSettings()
     with _lent(model), quicken(model, fast):
@@ -162,6 +177,7 @@ def train(
             evaluate=task.evaluate,
             report=report,
             fast=fast,
+            lora_plus=lora_plus,
             patience=patience,
             model=model,
             args=arguments,
@@ -171,6 +187,8 @@ def train(
             data_collator=DataCollatorForSeq2Seq(task.tokenizer, model, pad_to_multiple_of=MULTIPLE),
         )
         trainer.remove_callback(PrinterCallback)
+        if needs_allocating(model):
+            trainer.add_callback(AllocateRanks(model))
         trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))
     best, steps = trainer.state.best_model_checkpoint, trainer.state.global_step
     history = [{key: round(float(value), 6) for key, value in entry.items()} for entry in trainer.state.log_history]

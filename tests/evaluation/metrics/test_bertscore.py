@@ -9,7 +9,7 @@ from transformers import AutoModel, AutoTokenizer, GPT2Config, GPT2Model
 
 from pareft.errors import DataError
 from pareft.evaluation.metrics.bertscore import bertscore
-from pareft.recipe import BertScoreSettings
+from pareft.settings import BertScoreSettings
 
 CPU = torch.device("cpu")
 PREDICTIONS = ["the small nodule is seen", "a mass", "lung"]
@@ -89,7 +89,7 @@ def test_baselines_that_cannot_be_rescaled_by_are_refused(tmp_path, line, messag
 
 def test_a_model_that_computes_nan_is_an_error_and_no_score(tmp_path):
     from pareft.evaluation.metrics import compute
-    from pareft.recipe import EvaluateSettings
+    from pareft.settings import EvaluateSettings
 
     folder = save_encoder("bert", tmp_path)
     model = AutoModel.from_pretrained(folder)

@@ -8,7 +8,7 @@ from sacrebleu import corpus_bleu
 
 from pareft.errors import DataError
 from pareft.evaluation.metrics import METRICS, compute
-from pareft.recipe import BertScoreSettings, EvaluateSettings, SummacSettings
+from pareft.settings import BertScoreSettings, EvaluateSettings, SummacSettings
 
 OFFLINE = [name for name in METRICS if name != "regression"]
 PREDICTIONS = [*TEXTS[:5], "the lung is clear. the heart is normal in size.", "x"]

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 from pareft.errors import DataError
 from pareft.evaluation.metrics.summac import BINS, convolve, load_nli, read_convolution, summac, zero_shot
-from pareft.recipe import SummacSettings
+from pareft.settings import SummacSettings
 
 module = sys.modules["pareft.evaluation.metrics.summac"]  # the package has a function of this name
 

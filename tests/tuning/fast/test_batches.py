@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_model
 
-from pareft.recipe import FastSettings
+from pareft.settings import FastSettings
 from pareft.tuning.fast.batches import divide, split
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 30)), min_size=1, max_size=9)

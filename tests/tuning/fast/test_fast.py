@@ -10,7 +10,7 @@ from tiny import VOCABULARY, make_inputs, make_model
 from torch import nn
 from torch.nn import functional
 
-from pareft.recipe import FastSettings, LoraSettings
+from pareft.settings import FastSettings, LoraSettings
 from pareft.tuning.adapters import attach
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.attention import attend

@@ -13,8 +13,8 @@ from pareft.evaluation.metrics.scores import Scores, join
 from pareft.evaluation.metrics.summac import describe_summac, summac
 from pareft.evaluation.metrics.surface import surface
 from pareft.extras import explain_missing
-from pareft.recipe import EvaluateSettings
 from pareft.runtime import choose_device
+from pareft.settings import EvaluateSettings
 
 Texts = Sequence[str]
 DEFAULTS = EvaluateSettings()

@@ -14,7 +14,7 @@ from pareft.evaluation.metrics.scorers import find_limit, load_scorer, open_scor
 from pareft.evaluation.metrics.scores import Scores, average
 from pareft.extras import explain_missing
 from pareft.files import digest_file
-from pareft.recipe import BertScoreSettings
+from pareft.settings import BertScoreSettings
 
 PARTS = ("precision", "recall", "f1")
 LONGEST = 512  # tokens of a text that are compared

@@ -18,8 +18,8 @@ from pareft.errors import DataError
 from pareft.evaluation.metrics.scorers import find_limit, load_scorer, open_scorer
 from pareft.evaluation.metrics.scores import Array, Scores, average
 from pareft.files import digest_file
-from pareft.recipe import SummacSettings
 from pareft.sentences import split_sentences
+from pareft.settings import SummacSettings
 
 ENTAILMENT, CONTRADICTION = 0, 1
 SHORTEST = 10  # characters; shorter sentences say nothing, as in the published code

@@ -10,7 +10,7 @@ from peft import PeftModel
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from pareft.recipe import FastSettings
+from pareft.settings import FastSettings
 from pareft.tuning.fast.attention import attend, can_attend
 from pareft.tuning.fast.dropout import can_drop, drop
 from pareft.tuning.fast.lora import fuse

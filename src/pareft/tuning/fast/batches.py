@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from pareft.recipe import FastSettings
+from pareft.settings import FastSettings
 
 Batch = Mapping[str, torch.Tensor]
 MULTIPLE = 8  # to which the lengths of a batch, and of its parts, are padded

@@ -23,8 +23,8 @@ from pareft.errors import PareftWarning
 from pareft.models.digests import digest_layers
 from pareft.models.families import find_family
 from pareft.models.identity import read_fingerprint
-from pareft.recipe import count_bytes
 from pareft.runtime import Precision, autocast, find_processes
+from pareft.settings import count_bytes
 from pareft.tuning.prefix.ending import Entry, Prefix, find_prefix
 from pareft.tuning.prefix.entering import enter, evaluating, reach
 from pareft.tuning.prefix.store import NumberStore

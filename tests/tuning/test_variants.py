@@ -1,0 +1,206 @@
+"""Every kind of adapter with a name: it starts as the model, comes back from disk, merges, moves, and stock peft loads it."""
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel
+from tiny import logits, make_inputs, make_model
+
+import pareft
+from pareft.errors import AdapterError, RecipeError
+from pareft.evaluation.predictions import read_rows
+from pareft.recipe import override, resolve, select_arm
+from pareft.run_folder import PREDICTIONS
+from pareft.settings import Ia3Settings, LoraSettings, StackSettings
+from pareft.tuning.adapters import merge
+from pareft.tuning.plain import make_plain
+from pareft.tuning.storage import list_parameters
+
+FAMILIES = ("bart", "t5", "roberta", "llama")
+SMALL = {"rank": 2, "alpha": 4, "dropout": 0.0}
+VARIANTS = {
+    "all": LoraSettings(**SMALL, target="all"),
+    "norms": LoraSettings(**SMALL, norms=True),
+    "rslora": LoraSettings(**SMALL, rslora=True),
+    "dora": LoraSettings(**SMALL, dora=True),
+    "pissa": LoraSettings(**SMALL, start="pissa"),
+    "pissa-rslora": LoraSettings(**SMALL, start="pissa", rslora=True, target="qv"),
+    "olora": LoraSettings(**SMALL, start="olora", target="attention"),
+    "eva": LoraSettings(**SMALL, start="eva"),
+    "adalora": LoraSettings(**SMALL, method="adalora"),
+    "ia3": Ia3Settings(method="ia3", target="all"),
+    "ia3-norms": Ia3Settings(method="ia3", norms=True),
+}
+HEADS = {"roberta": "AutoModelForSequenceClassification"}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    return request.param
+
+
+@pytest.fixture
+def base(family, tmp_path):
+    model = make_model(family)
+    model.save_pretrained(tmp_path / "base")
+    return tmp_path / "base"
+
+
+@pytest.fixture
+def plan(base):
+    depths = pareft.plan(base, by="everything").depths
+    return pareft.plan(base, layers={stack: [0, 2, 3] for stack in depths})
+
+
+def load(base, plan, family):
+    torch.manual_seed(0)  # a new head's weights
+    return pareft.load(base, plan, head=HEADS.get(family))
+
+
+def attach(model, settings):
+    return pareft.attach(model, settings, steps=20).eval()
+
+
+def disturb(model, by=0.1):
+    """As if it had been trained."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(by * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_starts_as_the_model_and_comes_back_merges_and_moves(variant, family, base, plan, tmp_path):
+    settings = VARIANTS[variant]
+    model = load(base, plan, family)
+    inputs = make_inputs(model)
+    plain = logits(model, inputs)
+    adapted = attach(model, settings)
+    torch.testing.assert_close(logits(adapted, inputs), plain, rtol=1e-4, atol=1e-4)
+    trained = logits(disturb(adapted, 0.5 if settings.method == "adalora" else 0.1), inputs)
+    assert not torch.allclose(trained, plain, atol=1e-2)
+    pareft.save(adapted, tmp_path / "adapter")
+    again = pareft.attach(load(base, plan, family), tmp_path / "adapter")
+    torch.testing.assert_close(logits(again, inputs), trained, rtol=1e-4, atol=1e-4)
+    stock = PeftModel.from_pretrained(load(base, plan, family), tmp_path / "adapter").eval()
+    torch.testing.assert_close(logits(stock, inputs), trained, rtol=1e-4, atol=1e-4)
+    if settings.method == "ia3":
+        with pytest.raises(AdapterError, match="is no LoRA; pareft moves LoRA between plans"):
+            pareft.remap(tmp_path / "adapter", tmp_path / "whole")
+    else:
+        pareft.remap(tmp_path / "adapter", tmp_path / "whole")
+        pareft.remap(tmp_path / "whole", tmp_path / "back", to=plan)
+        back = pareft.attach(load(base, plan, family), tmp_path / "back")
+        torch.testing.assert_close(logits(back, inputs), trained, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logits(merge(again), inputs), trained, rtol=1e-3, atol=1e-3)
+
+
+def test_ranks_that_adalora_leaves_out_are_not_stored(family, base, plan, tmp_path):
+    model = disturb(attach(load(base, plan, family), VARIANTS["adalora"]), 0.3)
+    inputs = make_inputs(model)
+    names = [name for name, _ in model.named_parameters() if "lora_E" in name]
+    with torch.no_grad():
+        model.get_parameter(names[0]).zero_()
+        model.get_parameter(names[1])[1:] = 0
+    expected = logits(model, inputs)
+    pareft.save(model, tmp_path / "adapter")
+    config = LoraConfig.from_pretrained(tmp_path / "adapter")
+    assert sorted(config.rank_pattern.values()) == [1, 1]
+    assert config.r == 3  # half as many again as the two that are to be left
+    again = pareft.attach(load(base, plan, family), tmp_path / "adapter")
+    torch.testing.assert_close(logits(again, inputs), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_stack_has_its_own_rank_alpha_and_target(tmp_path):
+    make_model("bart").save_pretrained(tmp_path / "base")
+    settings = LoraSettings(**SMALL, encoder=StackSettings(rank=5), decoder=StackSettings(target="qv", alpha=9))
+    model = pareft.attach(pareft.load(tmp_path / "base"), settings)
+    ranks = {name: module.r["default"] for name, module in model.named_modules() if hasattr(module, "lora_A")}
+    scales = {name: module.scaling["default"] for name, module in model.named_modules() if hasattr(module, "lora_A")}
+    for name, rank in ranks.items():
+        if ".encoder." in name:
+            assert (name.endswith(("fc1", "fc2")), rank, scales[name]) == (True, 5, 4 / 5)
+        else:
+            assert (name.endswith(("q_proj", "v_proj")), rank, scales[name]) == (True, 2, 9 / 2)
+    assert sum(".encoder." in name for name in ranks) == 10
+    assert sum(".decoder." in name for name in ranks) == 16  # of self- and cross-attention
+    disturb(model)
+    pareft.save(model.eval(), tmp_path / "adapter")
+    again = pareft.attach(pareft.load(tmp_path / "base"), tmp_path / "adapter")
+    inputs = make_inputs(model)
+    torch.testing.assert_close(logits(again, inputs), logits(model, inputs), rtol=1e-4, atol=1e-4)
+
+
+def test_layers_and_targets_of_stacks_together(tmp_path):
+    make_model("t5").save_pretrained(tmp_path / "base")
+    settings = LoraSettings(**SMALL, norms=True, layers={"decoder": [1]}, decoder=StackSettings(target="qv"))
+    model = pareft.attach(pareft.load(tmp_path / "base"), settings)
+    wrapped = {name for name, module in model.named_modules() if hasattr(module, "lora_A")}
+    assert len(wrapped) == 4
+    assert all(".decoder.block.1." in name and name.endswith((".q", ".v")) for name in wrapped)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad and "lora" not in name}
+    assert len(trained) == 3
+    assert all(".decoder.block.1." in name and "layer_norm" in name for name in trained)
+
+
+def test_what_does_not_go_together_is_refused(tmp_path):
+    values = {"base": "x", "data": {"path": "y"}}
+    for adapt, message in [
+        ({"method": "adalora", "dora": True}, "neither dora, rslora nor another start"),
+        ({"method": "adalora", "decoder": {"rank": 3}}, "no rank and alpha"),
+        ({"dora": True, "start": "pissa"}, "which dora is not"),
+        ({"method": "ia3", "rank": 3}, "unknown key adapt.rank"),
+        ({"method": "lorra"}, "no 'lorra'. Did you mean lora"),
+        ({"decoder": {"rnk": 3}}, "Did you mean adapt.decoder.rank"),
+    ]:
+        with pytest.raises(RecipeError, match=message):
+            resolve(values | {"adapt": adapt})
+    make_model("llama").save_pretrained(tmp_path / "base")
+    with pytest.raises(AdapterError, match=r"adapt.encoder: the base has no stack 'encoder'; it has decoder"):
+        pareft.attach(pareft.load(tmp_path / "base"), LoraSettings(encoder=StackSettings(rank=3)))
+    with pytest.raises(AdapterError, match="say how many there are"):
+        pareft.attach(pareft.load(tmp_path / "base"), LoraSettings(method="adalora"))
+    model = pareft.attach(pareft.load(tmp_path / "base"), LoraSettings(**SMALL, start="olora"))
+    del model.pareft_start
+    with pytest.raises(AdapterError, match="nothing says by what"):
+        make_plain(model, "default", list_parameters(model))
+
+
+def test_an_arm_of_another_method_drops_what_that_has_not():
+    values = {
+        "base": "x",
+        "data": {"path": "y"},
+        "adapt": {"rank": 3, "target": "qv"},
+        "arms": {"one": {"adapt": {"method": "ia3"}}, "two": {"adapt.method": "ia3"}, "three": {"adapt.method": "adalora"}},
+    }
+    recipe = resolve(values)
+    for arm in ("one", "two"):
+        assert select_arm(recipe, arm).adapt == Ia3Settings(method="ia3", target="qv")
+    assert select_arm(recipe, "three").adapt == LoraSettings(method="adalora", rank=3, target="qv")
+    assert override({"adapt": None}, {"adapt.method": "ia3"}) == {"adapt": {"method": "ia3"}}
+
+
+@pytest.mark.parametrize(
+    "adapt",
+    [
+        {"method": "adalora", "rank": 2, "dropout": 0.0},
+        {"start": "pissa", "rank": 2, "dropout": 0.0},
+        {"start": "eva", "rank": 2, "dropout": 0.0, "start_examples": 8},
+        {"dora": True, "rank": 2, "norms": True},
+        {"method": "ia3", "target": "all"},
+    ],
+    ids=lambda adapt: str(adapt.get("method", adapt.get("start", "dora"))),
+)
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_a_run_of_a_variant_trains_stores_and_writes_the_same_again(adapt, family, values, bases, tmp_path):
+    train = values["train"] | {"max_steps": 10, "evaluate_every": 0.8, "lora_plus": 4.0 if "method" not in adapt else None}
+    recipe = resolve(values | {"base": str(bases[family]), "adapt": adapt, "train": train})
+    record = pareft.run(recipe, out=tmp_path / "run", arm="lora+l-prun")
+    assert record.steps == 10
+    losses = [entry["loss"] for entry in record.history if "loss" in entry]
+    assert losses[-1] < losses[0]
+    again = pareft.evaluate(tmp_path / "run", out=tmp_path / "again")
+    assert {name: score.value for name, score in again.scores.items()} == record.scores
+    one, other = (read_rows(tmp_path / folder / PREDICTIONS) for folder in ("run", "again"))
+    assert [row["prediction"] for row in one] == [row["prediction"] for row in other]
