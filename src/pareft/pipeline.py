@@ -38,7 +38,7 @@ from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
 from pareft.recipe import Recipe
 from pareft.recipe_file import take_recipe, write_yaml
-from pareft.records import Parameters, Protocol, RunRecord, TrainingRecord
+from pareft.records import Parameters, Protocol, RunRecord, StartRecord, TrainingRecord
 from pareft.run_folder import (
     ADAPTER,
     CHECKPOINTS,
@@ -47,6 +47,7 @@ from pareft.run_folder import (
     PREFIX,
     RECIPE,
     RECORD,
+    STARTED,
     TRAINED,
     VALIDATION,
     check_folder,
@@ -71,7 +72,7 @@ from pareft.scoring import evaluate_split, round_scores, score_again, score_vali
 from pareft.sentences import SENTENCE_SPLITTING
 from pareft.settings import METRIC_OF, LoraSettings, PruneSettings
 from pareft.tuning.adapters import adapt, attach
-from pareft.tuning.configs import make_config
+from pareft.tuning.gaps import check_bridges
 from pareft.tuning.plain import is_plain
 from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.prefix.serving import keep_prefix
@@ -146,10 +147,11 @@ def prepare(recipe: Recipe) -> Prepared:
     list_tensors(base)
     decided = decide(base, recipe.prune)
     shape = build_on_meta(base.config, decided)
-    if recipe.adapt:
-        make_config(shape, recipe.adapt)
+    adapted = adapt(shape, recipe.adapt)
+    if isinstance(adapted, PeftModel) and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.start == "gap":
+        check_bridges(adapted, decided)
     if recipe.train.cache_frozen_prefix:
-        find_prefix(adapt(shape, recipe.adapt))
+        find_prefix(adapted)
     check_trackers(recipe.train.report_to)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
     lengths = {
@@ -166,8 +168,6 @@ def prepare(recipe: Recipe) -> Prepared:
     for split in ("validation", "test"):
         check_references(names, splits[split]["target"])
     _, steps = plan_steps(recipe.train, splits["train"].height)
-    if recipe.adapt:
-        make_config(shape, recipe.adapt, steps=steps)
     return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps)
 
 
@@ -273,6 +273,7 @@ def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Pro
         evaluate_seconds=round(time.perf_counter() - started, 2),
         steps=trained.steps,
         best_step=trained.best_step,
+        start=trained.start,
         scores=round_scores(scored),
         history=trained.history,
     )
@@ -293,8 +294,7 @@ def _train(
     progress.start(_label(arm, "train"), None)
     examples = encode_split(prepared, "train", file=folder / CHECKPOINTS / ENCODED)
     prepared.splits.pop("train")  # its text is not needed any more
-    if not find_checkpoint(folder / CHECKPOINTS):
-        _begin(prepared, model, examples)
+    started = _begin(prepared, model, examples, folder / CHECKPOINTS)
     arguments = make_arguments(
         recipe.train,
         examples=len(examples),
@@ -336,7 +336,7 @@ def _train(
             lora_plus=recipe.train.lora_plus,
             on_progress=tell,
         )
-    more = {"total": counted.total, "trainable": counted.trainable, "precision": prepared.precision}
+    more = {"total": counted.total, "trainable": counted.trainable, "precision": prepared.precision, "start": started}
     stored = trained.model_copy(update=more)
     if processes.first:
         save_artefact(model, prepared.plan, prepared.tokenizer, folder)
@@ -348,18 +348,24 @@ def _train(
     return model, stored
 
 
-def _begin(prepared: Prepared, model: PreTrainedModel | PeftModel, examples: Dataset) -> None:
-    """Give a new adapter what it starts with."""
-    recipe = prepared.recipe
-    if isinstance(recipe.adapt, LoraSettings):
-        begin(
-            model,
-            examples,
-            prepared.tokenizer,
-            count=recipe.adapt.start_examples,
-            batch_size=recipe.train.batch_size,
-            precision=prepared.precision,
-        )
+def _begin(prepared: Prepared, model: PreTrainedModel | PeftModel, examples: Dataset, folder: Path) -> StartRecord | None:
+    """Give a new adapter what it starts with; one that is being trained has it."""
+    recipe, stored = prepared.recipe, folder / STARTED
+    if find_checkpoint(folder) or not isinstance(recipe.adapt, LoraSettings):
+        return StartRecord.from_json(stored.read_text(encoding="utf-8")) if stored.is_file() else None
+    started = begin(
+        model,
+        recipe.adapt,
+        examples,
+        prepared.tokenizer,
+        base=prepared.base,
+        plan=prepared.plan,
+        batch_size=recipe.train.batch_size,
+        precision=prepared.precision,
+    )
+    if started and find_processes().first:
+        write_atomic(stored, started.to_json())
+    return started
 
 
 def describe_protocol(prepared: Prepared) -> Protocol:

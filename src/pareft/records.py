@@ -69,6 +69,21 @@ class Parameters(Record):
     layers_dropped_ratio: float
 
 
+class StartRecord(Record):
+    """What an adapter began with where dropped layers were bridged: from how many examples, what share of it was kept (all, unless
+    the model was worse with it), the loss of a target's token in the unpruned base and in the pruned model before and after, and
+    what part of what was missing behind a kept layer, by its stack and number in the base, the start explains; the last two on
+    examples it was not found on.
+    """
+
+    examples: int
+    share: float
+    loss_of_base: float
+    loss_before: float
+    loss_after: float
+    explained: dict[str, float]
+
+
 class TrainingRecord(Record):
     """What training did: steps taken, the best checkpoint's step, wall time with evaluations, that of the evaluations alone, how
     many were left out for their cost, everything that was logged; parameters in all and trained, and the precision. All of it
@@ -84,6 +99,7 @@ class TrainingRecord(Record):
     total: int = 0
     trainable: int = 0
     precision: str | None = None
+    start: StartRecord | None = None
 
 
 class RunRecord(Record):
@@ -104,6 +120,7 @@ class RunRecord(Record):
     evaluate_seconds: float
     steps: int
     best_step: int | None
+    start: StartRecord | None = None
     scores: dict[str, float]
     history: list[dict[str, float]]
 

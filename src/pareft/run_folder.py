@@ -13,7 +13,7 @@ from pareft.settings import METRIC_OF
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
 COMPARISON, EFFICIENCY = "comparison.json", "efficiency.json"  # beside the runs that were compared and measured together
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
-CHECKPOINTS, TRAINED, PREFIX, ENCODED = "checkpoints", "trained.json", "prefix", "encoded/train.arrow"
+CHECKPOINTS, STARTED, TRAINED, PREFIX, ENCODED = "checkpoints", "start.json", "trained.json", "prefix", "encoded/train.arrow"
 BESIDE_THE_RUN = ("measure", "evaluate.untouched", "train.report_to")  # keys that change what is done around a run, and not the run
 SCORING = {
     "evaluate.metrics": "",

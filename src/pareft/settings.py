@@ -98,10 +98,10 @@ class LoraSettings(AdapterSettings):
 
     `method: adalora` starts with half as many ranks again and shares `rank` for each out by importance (arXiv 2303.10512).
     `rslora`: scale alpha / sqrt(rank) (arXiv 2312.03732); `dora`: magnitude and direction apart (arXiv 2402.09353). `start`: what
-    the two matrices are at first: `zero`, a random one and zeros; `pissa`, the principal components of the weights
-    (arXiv 2404.02948); `olora`, a QR decomposition of theirs (arXiv 2406.01775); `eva`, the principal components of what comes in
-    (arXiv 2410.07170), and zeros; what needs data reads `start_examples` of the training split. `encoder` and `decoder`: what is
-    different there.
+    the two matrices are at first: `zero`, a random one and zeros; `gap`, before dropped layers what stands in for them; `pissa`,
+    the principal components of the weights (arXiv 2404.02948); `olora`, a QR decomposition of theirs (arXiv 2406.01775); `eva`, the
+    principal components of what comes in (arXiv 2410.07170), and zeros; what needs data reads `start_examples` of the training
+    split. `encoder` and `decoder`: what is different there.
     """
 
     method: Literal["lora", "adalora"] = "lora"
@@ -111,7 +111,7 @@ class LoraSettings(AdapterSettings):
     bias: Literal["none", "wrapped"] = "wrapped"
     rslora: bool = False
     dora: bool = False
-    start: Literal["zero", "pissa", "olora", "eva"] = "zero"
+    start: Literal["zero", "gap", "pissa", "olora", "eva"] = "zero"
     start_examples: PositiveInt = 256
     encoder: StackSettings | None = None
     decoder: StackSettings | None = None
@@ -127,6 +127,8 @@ class LoraSettings(AdapterSettings):
             raise ValueError(
                 f"start {self.start} changes the base, and is stored as a plain LoRA of twice the rank, which dora is not"
             )
+        if self.dora and self.start == "gap":
+            raise ValueError("start gap adds to the weights, and dora keeps their lengths at the start")
         return self
 
 

@@ -44,6 +44,14 @@ def run_and_show(recipe: Path, changes: list[str], arm: str | None, out: Path | 
     console.print(
         f"{scores}\n{record.parameters.trainable:,} of {record.parameters.total:,} parameters trained; written to {folder}"
     )
+    if record.start:
+        start = record.start
+        console.print(
+            f"The adapter started as what stands in for dropped layers: loss {start.loss_before:.3f} → {start.loss_after:.3f}; "
+            f"the unpruned base's is {start.loss_of_base:.3f}",
+            style="dim",
+            soft_wrap=True,
+        )
     if record.evaluations_left_out:
         console.print(
             f"{record.evaluations_left_out} evaluations in training were left out, as they would have taken more than their share "

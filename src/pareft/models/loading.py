@@ -1,6 +1,7 @@
 """Load a base through a plan. Only the kept tensors are read, so the peak memory is the pruned model's."""
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -108,6 +109,33 @@ def load(
     if plan:
         sign(model)
     return model.eval()
+
+
+def load_beside(
+    model: PreTrainedModel, base: Base, plan: PruningPlan, frozen: Mapping[str, torch.Tensor], *, dtype: torch.dtype
+) -> PreTrainedModel:
+    """The whole base, in eval mode and frozen, beside a model of what a plan keeps of it: kept weights are that model's own tensors
+    and must not be written, so that the memory it adds is that of the dropped layers.
+
+    Args:
+        model: it goes to its device.
+        base: of which the plan is.
+        plan: what the model keeps.
+        frozen: the model's tensors that are still the base's, by their names in a checkpoint of it; others are read.
+        dtype: what is read is stored so.
+
+    Raises:
+        ModelError: the base is damaged or lacks tensors.
+    """
+    tensors = list_tensors(base)
+    pieces = map_tensors(tensors, base.config, plan)
+    shared = {piece.name: frozen[new] for new, piece in pieces.items() if new in frozen and piece.slice is None}
+    read = {name: Piece(name) for name in tensors if name not in shared}
+    build = find_class(base.config, None)
+    found = dict(read_pieces(tensors, read, _make_choice(build, dtype)))
+    config = copy.deepcopy(base.config)
+    whole: PreTrainedModel = build.from_pretrained(None, config=config, state_dict=found | shared, dtype=dtype)
+    return whole.to(model.device).eval().requires_grad_(False)
 
 
 def read_own_plan(source: Base) -> PruningPlan | None:

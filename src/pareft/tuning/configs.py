@@ -11,7 +11,7 @@ from pareft.settings import AdapterSettings, LoraSettings, StackSettings
 from pareft.tuning.targets import find_feed_forward, find_fresh, find_norms, find_targets, name_fully
 
 BEGINNING, END = 0.1, 0.5  # of the steps of AdaLoRA: with all ranks, and with those that it leaves
-_STARTS: dict[str, Any] = {"zero": True, "pissa": "pissa_niter_16", "olora": "olora", "eva": "eva"}
+_STARTS: dict[str, Any] = {"zero": True, "gap": True, "pissa": "pissa_niter_16", "olora": "olora", "eva": "eva"}
 SURPLUS = 1.5  # the ranks that AdaLoRA starts with, times those that it leaves
 
 _TASKS = {"AutoModelForSeq2SeqLM": "SEQ_2_SEQ_LM", "AutoModelForCausalLM": "CAUSAL_LM"}

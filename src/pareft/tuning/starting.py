@@ -5,51 +5,104 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PeftModel
+from peft import PeftModel
 from peft.tuners.lora import initialize_lora_eva_weights
 from torch.utils.data import DataLoader
 from transformers import DataCollatorForSeq2Seq, PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import AdapterError
+from pareft.models.checkpoint import Base
 from pareft.models.families import find_family
+from pareft.models.plan import PruningPlan
+from pareft.records import StartRecord
 from pareft.runtime import Precision, autocast
+from pareft.settings import LoraSettings
 from pareft.tuning.fast.batches import IGNORED
+from pareft.tuning.gaps import EVERY, bridge, list_gaps
+from pareft.tuning.prefix.entering import evaluating
+from pareft.tuning.teacher import open_whole
+
+LEAST = 0.25  # of a start that is kept
 
 Batch = Mapping[str, torch.Tensor]
 
 
 def begin(
     model: PreTrainedModel | PeftModel,
+    settings: LoraSettings,
     examples: Dataset,
     tokenizer: PreTrainedTokenizerBase,
     *,
-    count: int,
+    base: Base,
+    plan: PruningPlan,
     batch_size: int,
     precision: Precision,
-) -> None:
-    """Give a new adapter what its start asks for, from `count` examples that lie evenly in the data. In place; a model whose
-    adapter starts without data stays as it is.
+) -> StartRecord | None:
+    """Give a new adapter what its start asks for, from examples that lie evenly in the data. In place; `None` where it asks for no
+    data, or no layer was dropped. A start `gap` that makes the model worse on some of the examples, which it was not found on, is
+    halved, and given up after the third time.
 
     Raises:
-        AdapterError: too few examples for the rank.
+        AdapterError: too few examples for the rank; a gap that no adapter is before.
     """
-    if not isinstance(model, PeftModel):
-        return
-    config = model.peft_config[model.active_adapter]
-    if not isinstance(config, LoraConfig) or config.init_lora_weights != "eva":
-        return
-    batches = draw_batches(examples, tokenizer, count=count, batch_size=batch_size)
-    was = model.training
-    try:
+    bridging = settings.start == "gap" and bool(list_gaps(plan))
+    if not isinstance(model, PeftModel) or not (settings.start == "eva" or bridging):
+        return None
+    batches: list[Batch] = [
+        {key: value.to(model.device) for key, value in batch.items()}
+        for batch in draw_batches(examples, tokenizer, count=settings.start_examples, batch_size=batch_size)
+    ]
+    with evaluating(model):
+        if bridging:
+            return _start_gap(model, batches, base, plan, precision)
+        try:
+            with autocast(precision):
+                _start_eva(model, batches)
+        except ValueError as error:
+            raise AdapterError(
+                f"adapt.start: eva finds no components in {settings.start_examples} examples ({str(error).splitlines()[0][:200]}); "
+                "raise adapt.start_examples, lower adapt.rank, or start with zero"
+            ) from error
+        return None
+
+
+def _start_gap(model: PeftModel, batches: list[Batch], base: Base, plan: PruningPlan, precision: Precision) -> StartRecord:
+    """Bridge the gaps, and make sure that the model is not worse for it."""
+    if len(batches) < 2:
+        raise AdapterError("adapt.start: gap has one batch of examples, and needs others to check on; raise adapt.start_examples")
+    held = batches[::EVERY]
+    first = {name: parameter.clone() for name, parameter in model.named_parameters() if parameter.requires_grad}
+    whole = open_whole(model, base, plan)
+    wanted, before = (_measure_loss(either, held, precision) for either in (whole, model))
+    bridged = bridge(model, whole, plan, batches, precision=precision)
+    del whole
+    found = {name: parameter.clone() for name, parameter in model.named_parameters() if parameter.requires_grad}
+    after, share = _measure_loss(model, held, precision), 1.0
+    while after > before:
+        share = share / 2 if share > LEAST else 0.0
+        for name, parameter in model.named_parameters():
+            if name in found and (not share or ".lora_A." not in name):
+                parameter.copy_(first[name] + share * (found[name] - first[name]))
+        after = _measure_loss(model, held, precision) if share else before
+    return StartRecord(
+        examples=sum(len(batch["labels"]) for batch in batches),
+        share=share,
+        loss_of_base=round(wanted, 4),
+        loss_before=round(before, 4),
+        loss_after=round(after, 4),
+        explained={f"{found.gap.stack} {found.gap.before}": round(found.explained, 4) for found in bridged},
+    )
+
+
+def _measure_loss(model: Any, batches: Iterable[Batch], precision: Precision) -> float:
+    """The mean loss of a target's token."""
+    total, count = 0.0, 0
+    for batch in batches:
+        tokens = int((batch["labels"] != IGNORED).sum())
         with autocast(precision):
-            _start_eva(model.eval(), [{key: value.to(model.device) for key, value in batch.items()} for batch in batches])
-    except ValueError as error:
-        raise AdapterError(
-            f"adapt.start: eva finds no components in {count} examples ({str(error).splitlines()[0][:200]}); raise "
-            "adapt.start_examples, lower adapt.rank, or start with zero"
-        ) from error
-    finally:
-        model.train(was)
+            total += float(model(**batch).loss) * tokens
+        count += tokens
+    return total / max(1, count)
 
 
 def draw_batches(examples: Dataset, tokenizer: PreTrainedTokenizerBase, *, count: int, batch_size: int) -> Iterable[Batch]:
