@@ -13,9 +13,11 @@ RUNS = (
     "artefact",
     "scoring",
     "forecast",
+    "operations",
     "stepping",
     "measurement",
     "comparison",
+    "budgets",
     "arms",
     "listing",
 )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pareft.artefact import make_writer
+from pareft.budgets import share_out, stretch
 from pareft.comparison import Comparison, tabulate
 from pareft.errors import MeasurementError, RunError
 from pareft.evaluation.metrics import compute
@@ -20,7 +21,7 @@ from pareft.pipeline import describe_protocol, prepare, run
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, check_changes, select_arm
 from pareft.recipe_file import read_recipe, take_recipe, write_yaml
-from pareft.records import EfficiencyRecord, Protocol, Record, RunRecord
+from pareft.records import EfficiencyRecord, Equal, Protocol, Record, RunRecord
 from pareft.run_folder import (
     COMPARISON,
     EFFICIENCY,
@@ -58,6 +59,7 @@ def compare(
     progress: Progress = SILENT,
     on_arm: OnArm | None = None,
     home: str | Path | None = None,
+    equal: Equal = "steps",
 ) -> Comparison:
     """Run every arm (finished ones are read, an interrupted one goes on), measure them side by side, and tabulate.
 
@@ -68,6 +70,8 @@ def compare(
         title: the table's; by default the folder's name.
         progress: is told what happens.
         on_arm: is called with the name and the record of every arm once it is finished, or was before.
+        equal: what every arm gets as much of as the first: the steps that the recipe says, or as many as take the same `time` or
+            the same `flops`; warm-up and the time between evaluations are stretched with them.
         home: the folder of `efficiency.json` and `comparison.json`, where several comparisons share arms; by default `out`.
 
     Writes `<arm>/` of each, `untouched/` if the recipe asks for it, `efficiency.json` and `comparison.json`.
@@ -79,10 +83,12 @@ def compare(
     chosen = take_recipe(recipe, changes)
     check_changes(chosen, changes or {})
     place = Path(out or choose_home(recipe))
-    return _compare(chosen, place, title, progress, on_arm or (lambda name, record: None), Path(home or place))
+    return _compare(chosen, place, title, progress, on_arm or (lambda name, record: None), Path(home or place), equal)
 
 
-def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress, on_arm: OnArm, home: Path) -> Comparison:
+def _compare(
+    recipe: Recipe, out: Path, title: str | None, progress: Progress, on_arm: OnArm, home: Path, equal: Equal
+) -> Comparison:
     if not recipe.arms:
         raise RunError("the recipe has no arms to compare; add arms, or use pareft run")
     if find_processes().count > 1:
@@ -90,7 +96,12 @@ def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress, o
             "several processes train and evaluate, but do not compare: run each arm with pareft run --arm NAME --out "
             f"{out}/NAME, and then pareft compare alone, which reads them"
         )
-    arms = {name: select_arm(recipe, name) for name in recipe.arms}
+    arms, budget = {name: select_arm(recipe, name) for name in recipe.arms}, None
+    if equal != "steps":
+        efficiency = _measure_once(arms, recipe, home, progress) if recipe.measure and equal == "time" else None
+        budget = share_out(recipe, equal, efficiency)
+        recipe = stretch(recipe, budget)
+        arms = {name: select_arm(recipe, name) for name in recipe.arms}
     plain = recipe.model_copy(update={"arms": {}, "prune": None, "adapt": None})
     asked = {"untouched": plain, **arms} if recipe.evaluate.untouched else arms
     for name, arm in asked.items():
@@ -104,7 +115,7 @@ def _compare(recipe: Recipe, out: Path, title: str | None, progress: Progress, o
     efficiency = _measure_once(arms, recipe, home, progress) if recipe.measure else None
     metrics = next(iter(records.values())).protocol.metrics  # those of all arms
     scored = read_scores({name: out / name / PREDICTIONS for name in asked}, metrics)
-    comparison = tabulate(records, efficiency, untouched=untouched, scored=scored, title=title or out.resolve().name)
+    comparison = tabulate(records, efficiency, untouched=untouched, scored=scored, title=title or out.resolve().name, budget=budget)
     write_atomic(home / COMPARISON, comparison.to_json())
     return comparison
 

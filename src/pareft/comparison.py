@@ -7,7 +7,7 @@ from pydantic import Field
 from pareft.evaluation.efficiency import relative_speed
 from pareft.evaluation.metrics.scores import Scores
 from pareft.evaluation.uncertainty import differences, intervals, shares
-from pareft.records import EfficiencyRecord, Record, RunRecord, ScoreRecord
+from pareft.records import BudgetRecord, EfficiencyRecord, Record, RunRecord, ScoreRecord
 
 HEADLINES: dict[str, tuple[str, ...]] = {  # of each metric, the scores that a table shows
     "rouge": ("rouge1", "rouge2", "rougeL"),
@@ -71,6 +71,7 @@ class Comparison(Record):
     headlines: list[str]
     rows: list[Row]
     efficiency: EfficiencyRecord | None
+    budget: BudgetRecord | None = None
 
     @property
     def reference(self) -> str:
@@ -89,6 +90,7 @@ def tabulate(
     title: str,
     untouched: dict[str, float] | None = None,
     scored: Mapping[str, Scores] | None = None,
+    budget: BudgetRecord | None = None,
 ) -> Comparison:
     """The rows of finished runs, first arm = 100 %; with the untouched base first, where it was scored. With the scores of every
     example, rows have intervals.
@@ -124,6 +126,7 @@ def tabulate(
         headlines=headlines,
         rows=rows,
         efficiency=efficiency,
+        budget=budget,
     )
 
 

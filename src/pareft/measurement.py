@@ -79,8 +79,9 @@ class Worker:
 
 
 def digest_arm(arm: Recipe) -> str:
-    """Identify what is measured: equal for the same arm, however it is evaluated and however often its step is taken."""
-    beside: dict[str, Any] = {"arms": True, "evaluate": True, "measure": True, "train": {"report_to"}}
+    """Identify what is measured: equal for the same arm, however it is evaluated, and however often and how boldly it steps."""
+    lasting = {"epochs", "max_steps", "warmup_steps", "learning_rate", "evaluate_every", "patience", "report_to"}
+    beside: dict[str, Any] = {"arms": True, "evaluate": True, "measure": True, "train": lasting}
     return hashlib.sha256(arm.model_dump_json(exclude=beside).encode()).hexdigest()[:16]
 
 

@@ -1,7 +1,7 @@
 """What a run leaves behind."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
@@ -162,6 +162,20 @@ class ArmEfficiency(Record):
     peak_bytes: int
     trainable: int
     total: int
+
+
+Equal = Literal["steps", "time", "flops"]
+
+
+class BudgetRecord(Record):
+    """What the arms of a comparison got alike, the steps that this makes for each and those that the recipe says, and what a step
+    costs: seconds or operations.
+    """
+
+    equal: Equal
+    steps: dict[str, int]
+    planned: dict[str, int]
+    costs: dict[str, float]
 
 
 class EfficiencyRecord(Record):

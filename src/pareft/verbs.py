@@ -22,6 +22,7 @@ from pareft.pipeline import run
 from pareft.pruning import plan
 from pareft.recipe import Recipe
 from pareft.recipe_file import parse_changes
+from pareft.records import Equal
 from pareft.report.families import write_families
 from pareft.report.figure import draw_png, render_png, render_svg
 from pareft.report.latex import write_latex
@@ -61,7 +62,14 @@ def run_and_show(recipe: Path, changes: list[str], arm: str | None, out: Path | 
 
 
 def compare_and_show(
-    recipe: Path, changes: list[str], out: Path | None, report: Path | None, *, examples: int | None, show_text: bool
+    recipe: Path,
+    changes: list[str],
+    out: Path | None,
+    report: Path | None,
+    *,
+    examples: int | None,
+    show_text: bool,
+    equal: Equal = "steps",
 ) -> None:
     """`pareft compare`, of a recipe's arms, or of runs that are finished."""
     if report and report.exists() and not report.is_dir():
@@ -70,6 +78,8 @@ def compare_and_show(
         raise RunError("--examples and --show-text say what a report shows; give the folder to write it to with --report")
     console = start_console()
     if recipe.is_dir():
+        if equal != "steps":
+            raise RunError("--equal says how arms are trained, and these runs are finished; give a recipe")
         runs = [recipe, *map(Path, changes)]
         comparison, folders = compare_runs(runs), name_runs(runs)
         console.print(make_table(comparison), *make_interval_tables(comparison))
@@ -79,7 +89,8 @@ def compare_and_show(
             console.print(f"Written to {out}: comparison.png, .md, .csv, .json", soft_wrap=True)
     else:
         home = out or Path("runs") / recipe.stem
-        comparison = show_comparison(recipe, home, title=recipe.stem, console=console, changes=parse_changes(changes))
+        read = parse_changes(changes)
+        comparison = show_comparison(recipe, home, title=recipe.stem, console=console, changes=read, equal=equal)
         folders = {row.arm: home / row.arm for row in comparison.rows}
     if report:
         write_report(collect_report(comparison, folders, examples=choose_count(examples), show_text=show_text), report)
@@ -92,11 +103,17 @@ def choose_count(asked: int | None) -> int:
 
 
 def show_comparison(
-    recipe: Recipe | Path, folder: Path, *, title: str, console: Console, changes: Mapping[str, Any] | None = None
+    recipe: Recipe | Path,
+    folder: Path,
+    *,
+    title: str,
+    console: Console,
+    changes: Mapping[str, Any] | None = None,
+    equal: Equal = "steps",
 ) -> Comparison:
     """Compare, write `comparison.md`, `.csv` and `.png` beside the records, and print the table."""
     with LiveProgress(console) as progress:
-        comparison = compare(recipe, changes, out=folder, title=title, progress=progress)
+        comparison = compare(recipe, changes, out=folder, title=title, progress=progress, equal=equal)
     write_comparison(comparison, folder)
     console.print(make_table(comparison), *make_interval_tables(comparison))
     console.print(f"Written to {folder}: comparison.png, .md, .csv, .json, and a folder for every arm", soft_wrap=True)

@@ -16,12 +16,12 @@ from pareft.bench import Request, bench
 from pareft.bench.arms import ARMS, make_recipe
 from pareft.bench.batches import Lengths, draw_lengths, draw_rows, parse_lengths
 from pareft.bench.grouping import make_groups
-from pareft.bench.operations import count_operations, measure_ceiling
 from pareft.bench.record import ANCHOR, BenchRecord, Case, Entry
 from pareft.bench.shapes import SHAPES, open_config, write_base
 from pareft.errors import RunError
 from pareft.models.loading import load
 from pareft.models.structure import build_on_meta, count_parameters
+from pareft.operations import count_operations, measure_ceiling
 from pareft.report.bench_table import COLUMNS, format_entry, write_markdown
 
 SHORT, STREAM = Lengths(source=16, target=8), Lengths(source=64, target=32, mixed=True)

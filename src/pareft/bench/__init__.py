@@ -14,7 +14,6 @@ from typing import Any
 from pareft.bench.arms import ARMS, WAYS, make_recipe
 from pareft.bench.batches import Lengths, draw_lengths
 from pareft.bench.grouping import estimate_need, find_room, make_groups
-from pareft.bench.operations import count_operations
 from pareft.bench.record import ANCHOR, Case, Entry, Way, Writing
 from pareft.bench.shapes import open_config, write_base, write_pruned
 from pareft.bench.worker import BEAMS, Order, Worker
@@ -22,6 +21,7 @@ from pareft.errors import MeasurementError
 from pareft.evaluation.efficiency import CPU_MEMORY, CUDA_MEMORY, interleave
 from pareft.forecast import DTYPES, PLAIN, Step, trace_step
 from pareft.models.families import find_family
+from pareft.operations import count_operations
 from pareft.progress import SILENT, Progress
 from pareft.reproduction.counting import count_arm
 from pareft.runtime import Precision, choose_device, choose_precision, computes_bf16, describe_hardware, free_memory, list_versions

@@ -18,13 +18,13 @@ from typing import Any
 import torch
 
 from pareft.bench.batches import Lengths, draw_lengths, draw_rows
-from pareft.bench.operations import measure_ceiling
 from pareft.bench.record import Way
 from pareft.bench.stock import open_stock_stepper
 from pareft.bench.writers import Write, make_stock_writer, make_writer
 from pareft.errors import MeasurementError
 from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.models.structure import count_parameters
+from pareft.operations import measure_ceiling
 from pareft.pipeline import Prepared, decide
 from pareft.recipe import Recipe
 from pareft.records import Record

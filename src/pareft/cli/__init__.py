@@ -6,7 +6,7 @@ import sys
 import warnings
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import typer.core
@@ -119,13 +119,17 @@ def compare(
     ] = None,
     examples: ExamplesOption = None,
     show_text: ShowTextOption = False,
+    equal: Annotated[
+        Literal["steps", "time", "flops"],
+        typer.Option(help="What every arm gets as much of as the first one: training steps, time of them, or operations."),
+    ] = "steps",
 ) -> None:
     """Run every arm of a recipe and print the table. Finished arms are read, an interrupted one goes on. Or: tabulate runs that are
     finished, the first as 100 %.
     """
     from pareft.verbs import compare_and_show
 
-    compare_and_show(recipe, changes or [], out, report, examples=examples, show_text=show_text)
+    compare_and_show(recipe, changes or [], out, report, examples=examples, show_text=show_text, equal=equal)
 
 
 @app.command()

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 
 from pareft.comparison import Comparison, Row
-from pareft.records import ScoreRecord, name_score
+from pareft.records import BudgetRecord, ScoreRecord, name_score
 
 COLUMNS = ("Arm", "Speed %", "Trained parameters", "Trained %", "Layers dropped %", "Memory %")
 KEPT = "Quality kept %"
@@ -112,6 +112,13 @@ def write_csv(comparison: Comparison) -> str:
     return file.getvalue()
 
 
+def _explain_budget(budget: BudgetRecord, reference: str) -> str:
+    whole = budget.steps[reference] * budget.costs[reference]
+    amount = f"{whole:,.0f} seconds of training steps" if budget.equal == "time" else f"{whole:.3g} training FLOPs"
+    steps = ", ".join(f"{name} {count:,}" for name, count in budget.steps.items())
+    return f"Every arm was given the {amount} of {reference}; steps: {steps}."
+
+
 def explain(comparison: Comparison) -> list[str]:
     """What the columns mean and how they were measured."""
     reference = comparison.reference
@@ -127,6 +134,8 @@ def explain(comparison: Comparison) -> list[str]:
         notes.append(f"≈: the paired bootstrap (95 %) does not tell it from {reference}.")
     elif any(row.intervals for row in comparison.rows):
         notes.append("Too few test examples for intervals and for telling arms apart.")
+    if comparison.budget:
+        notes.append(_explain_budget(comparison.budget, reference))
     if comparison.efficiency:
         notes.append(f"Speed and memory: {comparison.efficiency.method}.")
     return notes

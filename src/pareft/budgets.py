@@ -1,0 +1,58 @@
+"""Equal what? Every arm gets as much time, or as many operations, as the first one, in place of the recipe's steps."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pareft.errors import RunError
+from pareft.operations import count_operations
+from pareft.pipeline import encode_split, prepare
+from pareft.recipe import Recipe, select_arm
+from pareft.records import BudgetRecord, EfficiencyRecord, Equal
+from pareft.tuning.training import plan_steps
+
+SAMPLE = 256  # examples whose operations are counted
+
+
+def share_out(recipe: Recipe, equal: Equal, efficiency: EfficiencyRecord | None) -> BudgetRecord:
+    """How many steps every arm of a recipe gets. `efficiency`: of these arms, for equal time.
+
+    Raises:
+        RunError: equal time, and nothing was measured.
+    """
+    arms = {name: select_arm(recipe, name) for name in recipe.arms}
+    planned = {name: plan_steps(arm.train, prepare(arm).splits["train"].height)[1] for name, arm in arms.items()}
+    if equal == "time":
+        if efficiency is None:
+            raise RunError("equal time is shared out by measured steps, and this recipe measures none (measure: null)")
+        costs = {name: efficiency.arms[name].median_step_seconds for name in arms}
+    else:
+        costs = {name: _count(arm) for name, arm in arms.items()}
+    first = next(iter(arms))
+    whole = planned[first] * costs[first]
+    steps = {name: max(1, round(whole / costs[name])) for name in arms}
+    return BudgetRecord(equal=equal, steps=steps, planned=planned, costs=costs)
+
+
+def stretch(recipe: Recipe, budget: BudgetRecord) -> Recipe:
+    """A recipe whose arms take the steps of a budget: warm-up and the time between evaluations grow with them."""
+    arms = {}
+    for name, changes in recipe.arms.items():
+        arm = select_arm(recipe, name)
+        arms[name] = {**changes, **_stretch(arm, budget.steps[name], budget.steps[name] / budget.planned[name])}
+    return recipe.model_copy(update={"arms": arms})
+
+
+def _stretch(arm: Recipe, steps: int, times: float) -> Mapping[str, Any]:
+    return {
+        "train.max_steps": steps,
+        "train.warmup_steps": round(arm.train.warmup_steps * times),
+        "train.evaluate_every": round(arm.train.evaluate_every * times, 6),
+    }
+
+
+def _count(arm: Recipe) -> float:
+    """Operations of an arm's training step, by the lengths of some of its examples, which are those of all its arms."""
+    prepared = prepare(arm)
+    examples = encode_split(prepared, "train", limit=SAMPLE)
+    pairs = [(len(source), len(labels)) for source, labels in zip(examples["input_ids"], examples["labels"], strict=True)]
+    return count_operations(arm, [pairs])[0] / len(pairs) * arm.train.batch_size * arm.train.accumulation
