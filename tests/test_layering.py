@@ -18,6 +18,8 @@ RUNS = (
     "measurement",
     "comparison",
     "budgets",
+    "readying",
+    "search",
     "arms",
     "listing",
 )

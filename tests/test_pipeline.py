@@ -14,6 +14,7 @@ import pareft
 from pareft import pipeline, scoring
 from pareft.errors import DataError, PareftError, RunError
 from pareft.evaluation import predictions
+from pareft.readying import prepare
 from pareft.recipe import resolve, select_arm
 from pareft.recipe_file import read_recipe
 from pareft.records import RunRecord
@@ -58,7 +59,7 @@ def test_an_adapter_run_leaves_everything_and_reproduces_its_predictions(any_rec
     frozen = torch.bfloat16 if record.precision == "bf16" else torch.float32
     model = PeftModel.from_pretrained(pareft.load(any_recipe.base, plan, dtype=frozen), out / "adapter")
     rows = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
-    splits = pipeline.prepare(any_recipe).splits
+    splits = prepare(any_recipe).splits
     assert [row["reference"] for row in rows] == splits["test"]["target"].to_list()
     merged, tokenizer = model.float().merge_and_unload(), AutoTokenizer.from_pretrained(any_recipe.base)
     again = write_all(merged, tokenizer, splits["test"]["source"].to_list(), any_recipe.evaluate, max_source_tokens=32)

@@ -17,8 +17,9 @@ from pareft.failures import explain_failures
 from pareft.files import make_printable, name_folder, write_atomic
 from pareft.measurement import fits, measure, measure_apart
 from pareft.models.loading import load
-from pareft.pipeline import describe_protocol, prepare, run
+from pareft.pipeline import run
 from pareft.progress import SILENT, Progress
+from pareft.readying import describe_protocol, prepare
 from pareft.recipe import Recipe, check_changes, select_arm
 from pareft.recipe_file import read_recipe, take_recipe, write_yaml
 from pareft.records import EfficiencyRecord, Equal, Protocol, Record, RunRecord

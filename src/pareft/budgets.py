@@ -5,7 +5,7 @@ from typing import Any
 
 from pareft.errors import RunError
 from pareft.operations import count_operations
-from pareft.pipeline import encode_split, prepare
+from pareft.readying import encode_split, prepare
 from pareft.recipe import Recipe, select_arm
 from pareft.records import BudgetRecord, EfficiencyRecord, Equal
 from pareft.tuning.training import plan_steps

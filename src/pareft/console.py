@@ -8,7 +8,7 @@ from rich.table import Table
 from pareft.bench.record import Case
 from pareft.comparison import Comparison
 from pareft.inference import EvaluationRecord
-from pareft.records import name_score
+from pareft.records import SearchRecord, name_score
 from pareft.report import bench_table
 from pareft.report.beside import list_figures, list_papers, title_of
 from pareft.report.families import FAMILY_COLUMNS, list_families
@@ -80,6 +80,23 @@ def make_families_table() -> Table:
     for row in list_families():
         table.add_row(*(row[column] for column in shown))
     return table
+
+
+def make_search_table(found: SearchRecord) -> Table:
+    """The trials of a search, the best one first."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=f"{found.metric} on the validation split", title_style="bold")
+    lines = list(dict.fromkeys(line for trial in found.trials for line in trial.changes))
+    for name in ("Trial", found.metric, *(line.partition(".")[2] for line in lines), "Trained", "Seconds"):
+        table.add_column(name.replace("_", "\n"), justify="right")
+    for trial in sorted(found.trials, key=lambda trial: -trial.score):
+        values = [_show_value(trial.changes.get(line)) for line in lines]
+        style = "bold" if trial.number == found.best else ""
+        table.add_row(str(trial.number), f"{trial.score:.2f}", *values, f"{trial.trained:,}", f"{trial.seconds:.0f}", style=style)
+    return table
+
+
+def _show_value(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def make_reproduction_table(filled: Reproduction) -> Table:

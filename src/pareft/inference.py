@@ -16,8 +16,8 @@ from pareft.failures import explain_failures
 from pareft.files import write_atomic
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.plan import PLAN_FILE, PruningPlan
-from pareft.pipeline import check_writes, describe_protocol, prepare
 from pareft.progress import SILENT, Progress
+from pareft.readying import check_writes, describe_protocol, prepare
 from pareft.recipe import Recipe
 from pareft.recipe_file import change_recipe, read_recipe
 from pareft.records import Protocol, Record, ScoreRecord

@@ -155,7 +155,7 @@ def _ask_peak(worker: Worker) -> int:
 def serve(requests: IO[str], answers: IO[str]) -> None:
     """A worker's life: build the arm of the first line, then step for every further line until the input ends."""
     from pareft.models.structure import count_parameters
-    from pareft.pipeline import encode_split, prepare
+    from pareft.readying import encode_split, prepare
     from pareft.runtime import peak_memory_bytes, reset_peak_memory, seed_everything
     from pareft.stepping import open_stepper
 

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pareft.forecast import measure_rate
 from pareft.models.checkpoint import open_base
 from pareft.models.structure import build_on_meta
-from pareft.pipeline import decide
+from pareft.readying import decide
 from pareft.recipe import Recipe
 from pareft.runtime import Precision, choose_device
 from pareft.tuning.adapters import adapt

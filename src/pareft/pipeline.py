@@ -7,38 +7,25 @@ Stages return values; this module writes the run folder: `recipe.yaml`, `plan.js
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from pareft.artefact import load_writer, make_writer, save_artefact
-from pareft.data.encoding import check_lengths, encode
-from pareft.data.prepared import digest_frames
-from pareft.data.sources import read_splits
-from pareft.errors import ModelError
-from pareft.evaluation.metrics import check_references, describe_scorers
 from pareft.failures import explain_failures
 from pareft.files import write_atomic
-from pareft.forecast import fits_plainly
-from pareft.models.checkpoint import Base, load_tokenizer, open_base
-from pareft.models.families import find_family
-from pareft.models.identity import check_weights
 from pareft.models.loading import load
-from pareft.models.plan import PLAN_FILE, PruningPlan
+from pareft.models.plan import PLAN_FILE
 from pareft.models.structure import build_on_meta, count_parameters
-from pareft.models.surgery import check_plan
-from pareft.models.weights import list_tensors
 from pareft.progress import SILENT, Progress
-from pareft.pruning import plan
+from pareft.readying import Prepared, build_model, describe_protocol, encode_split, prepare, recomputes
 from pareft.recipe import Recipe
 from pareft.recipe_file import take_recipe, write_yaml
-from pareft.records import Parameters, Protocol, RunRecord, StartRecord, TrainingRecord
+from pareft.records import Parameters, RunRecord, StartRecord, TrainingRecord
 from pareft.run_folder import (
     ADAPTER,
     CHECKPOINTS,
@@ -58,10 +45,6 @@ from pareft.run_folder import (
     read_trained,
 )
 from pareft.runtime import (
-    Precision,
-    available_bytes,
-    choose_device,
-    choose_precision,
     choose_writing_precision,
     describe_hardware,
     find_processes,
@@ -69,30 +52,13 @@ from pareft.runtime import (
     seed_everything,
 )
 from pareft.scoring import evaluate_split, round_scores, score_again, score_validation
-from pareft.sentences import SENTENCE_SPLITTING
-from pareft.settings import METRIC_OF, LoraSettings, PruneSettings
-from pareft.tuning.adapters import adapt, attach
-from pareft.tuning.gaps import check_bridges
+from pareft.settings import LoraSettings
+from pareft.tuning.adapters import attach
 from pareft.tuning.plain import is_plain
-from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.prefix.serving import keep_prefix
 from pareft.tuning.starting import begin
-from pareft.tuning.trackers import Tracked, check_trackers, track
-from pareft.tuning.training import Task, count_steps, find_checkpoint, make_arguments, plan_steps, train
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything a run needs before there is a model."""
-
-    recipe: Recipe
-    base: Base
-    plan: PruningPlan
-    tokenizer: PreTrainedTokenizerBase
-    splits: dict[str, pl.DataFrame]
-    precision: Precision
-    scorers: dict[str, dict[str, Any]]  # the models that metrics score with
-    steps: int = 1  # of the training, if it is not stopped early
+from pareft.tuning.trackers import Tracked, track
+from pareft.tuning.training import Task, count_steps, find_checkpoint, make_arguments, train
 
 
 def run(
@@ -114,18 +80,44 @@ def run(
     if record := read_record(folder):
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # a kill may have left them
         return record if is_scored_by(folder, chosen) else _score_again(chosen, folder, record)
-    prepared = prepare(chosen)
-    check_same_plan(folder, prepared.plan)
-    processes.wait()  # everybody has seen the folder as it was
-    if processes.first:
-        write_atomic(folder / RECIPE, write_yaml(chosen))
-        write_atomic(folder / PLAN_FILE, prepared.plan.to_json())
+    prepared = _open(chosen, folder)
     with explain_failures(folder, arm or "the run"):
         record = _run_stages(prepared, folder, arm, progress)
     if processes.first:
         write_atomic(folder / RECORD, record.to_json())
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return record
+
+
+def fit(recipe: Recipe, out: Path, *, progress: Progress = SILENT) -> TrainingRecord:
+    """Train, and evaluate on nothing but the validation split: a run without its test. What was trained is only read, an
+    interrupted training goes on, and `run` in the same folder does the rest.
+
+    Raises:
+        PareftError: as `run`.
+    """
+    check_folder(out, recipe)
+    if trained := read_trained(out):
+        return trained
+    prepared = _open(recipe, out)
+    with explain_failures(out, "the run"):
+        seed_everything(recipe.seed)
+        _, trained = _train(prepared, out, None, progress)
+    for path in (out / CHECKPOINTS).iterdir() if find_processes().first else ():  # what only training needed
+        if path.name != TRAINED:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return trained
+
+
+def _open(recipe: Recipe, folder: Path) -> Prepared:
+    """Everything before there is training, and the run's folder with recipe and plan."""
+    processes, prepared = find_processes(), prepare(recipe)
+    check_same_plan(folder, prepared.plan)
+    processes.wait()  # everybody has seen the folder as it was
+    if processes.first:
+        write_atomic(folder / RECIPE, write_yaml(recipe))
+        write_atomic(folder / PLAN_FILE, prepared.plan.to_json())
+    return prepared
 
 
 def _score_again(recipe: Recipe, folder: Path, record: RunRecord) -> RunRecord:
@@ -137,96 +129,6 @@ def _score_again(recipe: Recipe, folder: Path, record: RunRecord) -> RunRecord:
     write_atomic(folder / RECORD, changed.to_json())
     write_atomic(folder / RECIPE, write_yaml(recipe))
     return changed
-
-
-def prepare(recipe: Recipe) -> Prepared:
-    """Check everything a user can get wrong before anything is written or loaded."""
-    base = open_base(recipe.base, revision=recipe.revision)
-    check_writes(base, "a recipe trains")
-    family = find_family(base.config)
-    list_tensors(base)
-    decided = decide(base, recipe.prune)
-    shape = build_on_meta(base.config, decided)
-    adapted = adapt(shape, recipe.adapt)
-    if isinstance(adapted, PeftModel) and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.start == "gap":
-        check_bridges(adapted, decided)
-    if recipe.train.cache_frozen_prefix:
-        find_prefix(adapted)
-    check_trackers(recipe.train.report_to)
-    precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
-    lengths = {
-        "data.max_source_tokens": recipe.data.max_source_tokens,
-        "data.max_target_tokens": recipe.data.max_target_tokens,
-        "evaluate.max_new_tokens": recipe.evaluate.max_new_tokens,
-    }
-    names = {*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]}
-    scorers = describe_scorers(names, recipe.evaluate)
-    tokenizer = load_tokenizer(base)
-    positions = getattr(base.config, "max_position_embeddings", None)
-    check_lengths(lengths, positions, least=tokenizer.num_special_tokens_to_add())
-    splits = read_splits(recipe.data, seed=recipe.seed)
-    for split in ("validation", "test"):
-        check_references(names, splits[split]["target"])
-    _, steps = plan_steps(recipe.train, splits["train"].height)
-    return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps)
-
-
-def check_writes(base: Base, who: str) -> None:
-    """Raise `ModelError` unless the base is a text encoder-decoder; `who` wants one."""
-    if find_family(base.config).auto_class != "AutoModelForSeq2SeqLM":
-        raise ModelError(f"{base.name} is a {base.config.model_type}; {who} text encoder-decoders, such as BART and T5")
-
-
-def decide(base: Base, settings: PruneSettings | None, *, weights: bool = True) -> PruningPlan:
-    """The plan of a recipe; without `weights`, only the base's config is read for it.
-
-    Raises:
-        PlanError: layers that are not there, or the file of a plan for another base.
-    """
-    if settings is None:
-        return plan(base, by="everything", weights=weights)
-    if settings.plan:
-        chosen = PruningPlan.read(settings.plan)
-        check_plan(base.config, chosen)
-        if weights:
-            check_weights(base, list_tensors(base), chosen)
-        return chosen
-    if isinstance(settings.layers, str):
-        return plan(base, by=settings.layers, weights=weights)
-    return plan(base, layers=settings.layers, weights=weights)
-
-
-def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
-    """Load what the plan keeps and adapt it. A frozen base is stored in bf16 where that is computed with; trained weights are
-    float32.
-    """
-    frozen = prepared.recipe.adapt is not None and prepared.precision == "bf16"
-    model = load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32)
-    return adapt(model, prepared.recipe.adapt, seed=prepared.recipe.seed, steps=prepared.steps).to(choose_device())
-
-
-def recomputes(prepared: Prepared) -> bool:
-    """Whether layers are computed again in the backward pass: as the recipe says, or where a step would not fit otherwise."""
-    recipe = prepared.recipe
-    asked = recipe.train.gradient_checkpointing
-    if asked != "auto":
-        return asked
-    model = adapt(build_on_meta(prepared.base.config, prepared.plan), recipe.adapt)
-    return not fits_plainly(model, recipe, prepared.precision, room=available_bytes())
-
-
-def encode_split(prepared: Prepared, name: str, *, limit: int | None = None, file: Path | None = None) -> Dataset:
-    """One split as token ids; at most the first `limit` rows. In memory, or in a file."""
-    data = prepared.recipe.data
-    frame = prepared.splits[name]
-    return encode(
-        frame.head(limit or frame.height),
-        prepared.tokenizer,
-        prefix=data.prefix,
-        max_source_tokens=data.max_source_tokens,
-        max_target_tokens=data.max_target_tokens,
-        file=file,
-    )
 
 
 def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Progress) -> RunRecord:
@@ -366,26 +268,3 @@ def _begin(prepared: Prepared, model: PreTrainedModel | PeftModel, examples: Dat
     if started and find_processes().first:
         write_atomic(stored, started.to_json())
     return started
-
-
-def describe_protocol(prepared: Prepared) -> Protocol:
-    """What the scores depend on besides the model."""
-    recipe, data = prepared.recipe, prepared.recipe.data
-    return Protocol(
-        data=data.path or data.train or "",
-        data_digest=digest_frames(prepared.splits),
-        source=data.source,
-        target=data.target,
-        prefix=data.prefix,
-        examples={name: frame.height for name, frame in prepared.splits.items()},
-        max_source_tokens=data.max_source_tokens,
-        max_target_tokens=data.max_target_tokens,
-        metrics=list(recipe.evaluate.metrics),
-        sentence_splitting=SENTENCE_SPLITTING,
-        scorers={name: found for name, found in prepared.scorers.items() if name in recipe.evaluate.metrics},
-        num_beams=recipe.evaluate.num_beams,
-        max_new_tokens=recipe.evaluate.max_new_tokens,
-        no_repeat_ngram_size=recipe.evaluate.no_repeat_ngram_size,
-        writing_precision=choose_writing_precision(recipe.evaluate.precision) or "as stored",
-        seed=recipe.seed,
-    )

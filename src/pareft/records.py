@@ -125,6 +125,31 @@ class RunRecord(Record):
     history: list[dict[str, float]]
 
 
+class TrialRecord(Record):
+    """A trial of a search: its folder, what it changed in the recipe, its best score on the validation split, seconds, parameters
+    trained.
+    """
+
+    number: int
+    folder: str
+    changes: dict[str, Any]
+    score: float
+    seconds: float
+    trained: int
+
+
+class SearchRecord(Record):
+    """A search: by what, for what, every trial that ended, the number of the best one, and how long the trials of the last call
+    took.
+    """
+
+    metric: str
+    space: list[str]
+    trials: list[TrialRecord]
+    best: int
+    seconds: float
+
+
 class ScoreRecord(Record):
     """A corpus score, or a difference of two, and its 95 % bootstrap interval; `None` for one of too few examples."""
 

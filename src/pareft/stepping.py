@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
-from pareft.pipeline import Prepared, build_model, recomputes
+from pareft.readying import Prepared, build_model, recomputes
 from pareft.runtime import Precision, autocast
 from pareft.settings import FastSettings, TrainSettings
 from pareft.tuning.fast import quicken

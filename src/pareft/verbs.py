@@ -10,7 +10,7 @@ from rich.console import Console
 from pareft.arms import compare, compare_runs, name_runs
 from pareft.artefact import check_base
 from pareft.comparison import Comparison
-from pareft.console import make_families_table, make_interval_tables, make_scores_table, make_table
+from pareft.console import make_families_table, make_interval_tables, make_scores_table, make_search_table, make_table
 from pareft.data.inputs import Format
 from pareft.errors import DataError, PlanError, RunError
 from pareft.exporting import export
@@ -21,7 +21,7 @@ from pareft.models.plan import PruningPlan
 from pareft.pipeline import run
 from pareft.pruning import plan
 from pareft.recipe import Recipe
-from pareft.recipe_file import parse_changes
+from pareft.recipe_file import parse_changes, take_recipe
 from pareft.records import Equal
 from pareft.report.families import write_families
 from pareft.report.figure import draw_png, render_png, render_svg
@@ -32,6 +32,7 @@ from pareft.report.table import write_csv, write_markdown
 from pareft.reporting import EXAMPLES, Report, collect_report
 from pareft.run_folder import COMPARISON
 from pareft.runtime import find_processes
+from pareft.search import BEST, SEARCH, list_space, search
 from pareft.tuning.remapping import remap
 
 
@@ -95,6 +96,20 @@ def compare_and_show(
     if report:
         write_report(collect_report(comparison, folders, examples=choose_count(examples), show_text=show_text), report)
         console.print(f"Written to {report}: report.html, .md, .csv, .tex, .json, and plots/", soft_wrap=True)
+
+
+def tune_and_show(
+    recipe: Path, changes: list[str], *, metric: str, trials: int, arm: str | None, space: str, out: Path | None
+) -> None:
+    """`pareft tune`."""
+    console = make_console()
+    chosen = take_recipe(recipe, parse_changes(changes), arm=arm).model_copy(update={} if arm is None else {"arms": {}})
+    home = out or Path("runs") / (f"{recipe.stem}-tune" if arm is None else f"{recipe.stem}-{arm}-tune")
+    names = [name.strip() for name in space.split(",") if name.strip()] or list_space(chosen)
+    with LiveProgress(console) as progress:
+        found = search(chosen, home, metric=metric, trials=trials, space=names, progress=progress)
+    console.print(make_search_table(found))
+    console.print(f"The best as a recipe: {home / BEST}; every trial: {home / SEARCH}", soft_wrap=True)
 
 
 def choose_count(asked: int | None) -> int:

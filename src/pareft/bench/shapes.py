@@ -11,8 +11,8 @@ from pareft.errors import RunError
 from pareft.models.checkpoint import EMBEDDED, Base, load_tokenizer, open_base
 from pareft.models.loading import load
 from pareft.models.saving import save_checkpoint
-from pareft.pipeline import check_writes
 from pareft.pruning import plan
+from pareft.readying import check_writes
 
 SHAPES = {
     EMBEDDED: EMBEDDED,

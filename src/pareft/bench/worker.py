@@ -25,7 +25,7 @@ from pareft.errors import MeasurementError
 from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.models.structure import count_parameters
 from pareft.operations import measure_ceiling
-from pareft.pipeline import Prepared, decide
+from pareft.readying import Prepared, decide
 from pareft.recipe import Recipe
 from pareft.records import Record
 from pareft.runtime import Precision, autocast, peak_memory_bytes, reset_peak_memory, seed_everything

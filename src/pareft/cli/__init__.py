@@ -133,6 +133,31 @@ def compare(
 
 
 @app.command()
+def tune(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/mts-dialog.yaml.", show_default=False)],
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Lines of the recipe to change, such as train.epochs=3.")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="By what trials are compared, on the validation split.")] = "rouge1",
+    trials: Annotated[int, typer.Option(min=1, help="How many there are to be in all; the recipe as it is is the first.")] = 20,
+    arm: Annotated[str | None, typer.Option(help="Which arm, of a recipe that has some.", show_default=False)] = None,
+    space: Annotated[
+        str,
+        typer.Option(
+            help="What to look for, with commas: learning_rate, rank, target, epochs.  \\[default: all it has]", show_default=False
+        ),
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to.  \\[default: runs/<recipe>-tune]", show_default=False)
+    ] = None,
+) -> None:
+    """Look for an arm's learning rate, rank, target and length: trainings judged on the validation split, the best as a recipe."""
+    from pareft.verbs import tune_and_show
+
+    tune_and_show(recipe, changes or [], metric=metric, trials=trials, arm=arm, space=space, out=out)
+
+
+@app.command()
 def reproduce(
     table: Annotated[str, typer.Argument(help="table3, table4a, table4b, table5a, table5b, table6 or all.", show_default=False)],
     changes: Annotated[

@@ -11,7 +11,7 @@ from transformers import AutoConfig
 from pareft.models.checkpoint import Base, open_base
 from pareft.models.plan import PruningPlan
 from pareft.models.structure import build_on_meta, count_parameters
-from pareft.pipeline import check_writes, decide
+from pareft.readying import check_writes, decide
 from pareft.recipe import Recipe
 from pareft.tuning.adapters import adapt
 

@@ -12,7 +12,7 @@ from pareft.evaluation.metrics import describe_scorers
 from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.models.families import find_family
 from pareft.models.weights import list_tensors
-from pareft.pipeline import check_writes
+from pareft.readying import check_writes
 from pareft.recipe import Recipe, select_arm
 from pareft.recipe_file import read_recipe
 from pareft.reproduction.paper import TABLES

@@ -1,0 +1,179 @@
+"""Everything of a run before there is training: what a user can get wrong, checked; its data, plan and model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from datasets import Dataset
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pareft.data.encoding import check_lengths, encode
+from pareft.data.prepared import digest_frames
+from pareft.data.sources import read_splits
+from pareft.errors import ModelError
+from pareft.evaluation.metrics import check_references, describe_scorers
+from pareft.forecast import fits_plainly
+from pareft.models.checkpoint import Base, load_tokenizer, open_base
+from pareft.models.families import find_family
+from pareft.models.identity import check_weights
+from pareft.models.loading import load
+from pareft.models.plan import PruningPlan
+from pareft.models.structure import build_on_meta
+from pareft.models.surgery import check_plan
+from pareft.models.weights import list_tensors
+from pareft.pruning import plan
+from pareft.recipe import Recipe
+from pareft.records import Protocol
+from pareft.runtime import (
+    Precision,
+    available_bytes,
+    choose_device,
+    choose_precision,
+    choose_writing_precision,
+)
+from pareft.sentences import SENTENCE_SPLITTING
+from pareft.settings import METRIC_OF, LoraSettings, PruneSettings
+from pareft.tuning.adapters import adapt
+from pareft.tuning.gaps import check_bridges
+from pareft.tuning.prefix.ending import find_prefix
+from pareft.tuning.trackers import check_trackers
+from pareft.tuning.training import plan_steps
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a run needs before there is a model."""
+
+    recipe: Recipe
+    base: Base
+    plan: PruningPlan
+    tokenizer: PreTrainedTokenizerBase
+    splits: dict[str, pl.DataFrame]
+    precision: Precision
+    scorers: dict[str, dict[str, Any]]  # the models that metrics score with
+    steps: int = 1  # of the training, if it is not stopped early
+
+
+def prepare(recipe: Recipe) -> Prepared:
+    """Check everything a user can get wrong before anything is written or loaded."""
+    base = open_base(recipe.base, revision=recipe.revision)
+    check_writes(base, "a recipe trains")
+    family = find_family(base.config)
+    list_tensors(base)
+    decided = decide(base, recipe.prune)
+    adapted = check_adapter(base, decided, recipe)
+    if recipe.train.cache_frozen_prefix:
+        find_prefix(adapted)
+    check_trackers(recipe.train.report_to)
+    precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
+    lengths = {
+        "data.max_source_tokens": recipe.data.max_source_tokens,
+        "data.max_target_tokens": recipe.data.max_target_tokens,
+        "evaluate.max_new_tokens": recipe.evaluate.max_new_tokens,
+    }
+    names = {*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]}
+    scorers = describe_scorers(names, recipe.evaluate)
+    tokenizer = load_tokenizer(base)
+    positions = getattr(base.config, "max_position_embeddings", None)
+    check_lengths(lengths, positions, least=tokenizer.num_special_tokens_to_add())
+    splits = read_splits(recipe.data, seed=recipe.seed)
+    for split in ("validation", "test"):
+        check_references(names, splits[split]["target"])
+    _, steps = plan_steps(recipe.train, splits["train"].height)
+    return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps)
+
+
+def check_adapter(base: Base, decided: PruningPlan, recipe: Recipe) -> PreTrainedModel | PeftModel:
+    """The model as the recipe adapts it, on `meta`.
+
+    Raises:
+        AdapterError: no module is called what the target says, or a gap has no LoRA before it.
+    """
+    adapted = adapt(build_on_meta(base.config, decided), recipe.adapt)
+    if isinstance(adapted, PeftModel) and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.start == "gap":
+        check_bridges(adapted, decided)
+    return adapted
+
+
+def check_writes(base: Base, who: str) -> None:
+    """Raise `ModelError` unless the base is a text encoder-decoder; `who` wants one."""
+    if find_family(base.config).auto_class != "AutoModelForSeq2SeqLM":
+        raise ModelError(f"{base.name} is a {base.config.model_type}; {who} text encoder-decoders, such as BART and T5")
+
+
+def decide(base: Base, settings: PruneSettings | None, *, weights: bool = True) -> PruningPlan:
+    """The plan of a recipe; without `weights`, only the base's config is read for it.
+
+    Raises:
+        PlanError: layers that are not there, or the file of a plan for another base.
+    """
+    if settings is None:
+        return plan(base, by="everything", weights=weights)
+    if settings.plan:
+        chosen = PruningPlan.read(settings.plan)
+        check_plan(base.config, chosen)
+        if weights:
+            check_weights(base, list_tensors(base), chosen)
+        return chosen
+    if isinstance(settings.layers, str):
+        return plan(base, by=settings.layers, weights=weights)
+    return plan(base, layers=settings.layers, weights=weights)
+
+
+def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
+    """Load what the plan keeps and adapt it. A frozen base is stored in bf16 where that is computed with; trained weights are
+    float32.
+    """
+    frozen = prepared.recipe.adapt is not None and prepared.precision == "bf16"
+    model = load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32)
+    return adapt(model, prepared.recipe.adapt, seed=prepared.recipe.seed, steps=prepared.steps).to(choose_device())
+
+
+def recomputes(prepared: Prepared) -> bool:
+    """Whether layers are computed again in the backward pass: as the recipe says, or where a step would not fit otherwise."""
+    recipe = prepared.recipe
+    asked = recipe.train.gradient_checkpointing
+    if asked != "auto":
+        return asked
+    model = adapt(build_on_meta(prepared.base.config, prepared.plan), recipe.adapt)
+    return not fits_plainly(model, recipe, prepared.precision, room=available_bytes())
+
+
+def encode_split(prepared: Prepared, name: str, *, limit: int | None = None, file: Path | None = None) -> Dataset:
+    """One split as token ids; at most the first `limit` rows. In memory, or in a file."""
+    data = prepared.recipe.data
+    frame = prepared.splits[name]
+    return encode(
+        frame.head(limit or frame.height),
+        prepared.tokenizer,
+        prefix=data.prefix,
+        max_source_tokens=data.max_source_tokens,
+        max_target_tokens=data.max_target_tokens,
+        file=file,
+    )
+
+
+def describe_protocol(prepared: Prepared) -> Protocol:
+    """What the scores depend on besides the model."""
+    recipe, data = prepared.recipe, prepared.recipe.data
+    return Protocol(
+        data=data.path or data.train or "",
+        data_digest=digest_frames(prepared.splits),
+        source=data.source,
+        target=data.target,
+        prefix=data.prefix,
+        examples={name: frame.height for name, frame in prepared.splits.items()},
+        max_source_tokens=data.max_source_tokens,
+        max_target_tokens=data.max_target_tokens,
+        metrics=list(recipe.evaluate.metrics),
+        sentence_splitting=SENTENCE_SPLITTING,
+        scorers={name: found for name, found in prepared.scorers.items() if name in recipe.evaluate.metrics},
+        num_beams=recipe.evaluate.num_beams,
+        max_new_tokens=recipe.evaluate.max_new_tokens,
+        no_repeat_ngram_size=recipe.evaluate.no_repeat_ngram_size,
+        writing_precision=choose_writing_precision(recipe.evaluate.precision) or "as stored",
+        seed=recipe.seed,
+    )
