@@ -13,7 +13,7 @@ from pareft.models.checkpoint import open_base
 from pareft.recipe import resolve
 from pareft.settings import LoraSettings
 from pareft.tuning import starting
-from pareft.tuning.gaps import bridge, list_gaps
+from pareft.tuning.gaps import bridge, check_bridges, list_gaps
 from pareft.tuning.starting import begin
 from pareft.tuning.teacher import open_whole
 
@@ -262,6 +262,14 @@ def test_without_lora_before_a_gap_it_is_refused(base, plan, tokenizer):
         start(model, base, plan, tokenizer, settings)
     with pytest.raises(RecipeError, match="dora keeps their lengths"):
         resolve({"base": "x", "data": {"path": "y"}, "adapt": {"dora": True, "start": "gap"}})
+
+
+def test_a_plan_that_drops_neurons_too_is_refused(tmp_path):
+    make_model("bart").save_pretrained(tmp_path / "base")
+    plan = pareft.plan(tmp_path / "base", layers=KEPT, neurons={"encoder": {0: list(range(8))}})
+    model = pareft.attach(pareft.load(tmp_path / "base", plan), SETTINGS)
+    with pytest.raises(AdapterError, match="drops heads or neurons, too"):
+        check_bridges(model, plan)
 
 
 def test_a_recipe_whose_gaps_have_no_lora_is_refused_before_anything_is_read(values, tmp_path):

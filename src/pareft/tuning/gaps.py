@@ -76,8 +76,11 @@ def check_bridges(model: PeftModel, plan: PruningPlan) -> list[tuple[Gap, Linear
     """Every gap with the adapted layer that is to bridge it.
 
     Raises:
-        AdapterError: the layer before a gap has no LoRA on its feed-forward output, or nothing says which module that is.
+        AdapterError: the layer before a gap has no LoRA on its feed-forward output, or nothing says which module that is; a plan
+            that drops heads or neurons, too.
     """
+    if plan.narrows:
+        raise AdapterError("adapt.start: gap bridges dropped layers, and this plan drops heads or neurons, too; start with zero")
     base, name = model.get_base_model(), model.active_adapter
     family, found = find_family(base.config), []
     stacks = {stack.name: stack for stack in family.stacks}
