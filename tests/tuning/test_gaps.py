@@ -211,10 +211,11 @@ def test_a_start_that_is_worse_is_given_up(base, plan, tokenizer, monkeypatch):
 
     def spoil(model, *_, **__):
         disturb(model)
+        next(parameter for parameter in model.parameters() if parameter.requires_grad).fill_(float("nan"))
         return []
 
     monkeypatch.setattr(starting, "bridge", spoil)
-    losses = iter([1.0, 2.0, 5.0, 4.0, 3.0, 2.5])
+    losses = iter([1.0, 2.0, float("nan"), 4.0, 3.0, 2.5])
     monkeypatch.setattr(starting, "_measure_loss", lambda *_: next(losses))
     record = start(model, base, plan, tokenizer)
     assert record.share == 0.0

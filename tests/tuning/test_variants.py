@@ -12,6 +12,7 @@ from pareft.recipe import override, resolve, select_arm
 from pareft.run_folder import PREDICTIONS
 from pareft.settings import Ia3Settings, LoraSettings, StackSettings
 from pareft.tuning.adapters import merge
+from pareft.tuning.allocating import AllocateRanks
 from pareft.tuning.plain import make_plain
 from pareft.tuning.storage import list_parameters
 
@@ -204,3 +205,26 @@ def test_a_run_of_a_variant_trains_stores_and_writes_the_same_again(adapt, famil
     assert {name: score.value for name, score in again.scores.items()} == record.scores
     one, other = (read_rows(tmp_path / folder / PREDICTIONS) for folder in ("run", "again"))
     assert [row["prediction"] for row in one] == [row["prediction"] for row in other]
+
+
+def test_adalora_shares_ranks_out_and_a_training_that_goes_on_knows_which_are_left(values, bases, tmp_path, monkeypatch):
+    """Stopped behind the half, where ranks are final: those that were left stay so, and checkpoints hold all of them."""
+    train = values["train"] | {"max_steps": 12, "evaluate_every": 0.5, "learning_rate": 0.05}
+    recipe = resolve(values | {"adapt": {"method": "adalora", "rank": 2, "dropout": 0.0}, "train": train})
+    shared, plain = [], AllocateRanks.on_optimizer_step
+
+    def stop_once(self, args, state, control, **more):
+        plain(self, args, state, control, **more)
+        shared.append((state.global_step, self.left))
+        if state.global_step == 9 and len(shared) == 10:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(AllocateRanks, "on_optimizer_step", stop_once)
+    with pytest.raises(KeyboardInterrupt):
+        pareft.run(recipe, out=tmp_path / "run", arm="lora+l-prun")
+    left = shared[-1][1]
+    kept = sum(sum(ranks) for ranks in left.values())
+    assert kept <= 2 * len(left) < sum(len(ranks) for ranks in left.values())
+    pareft.run(recipe, out=tmp_path / "run", arm="lora+l-prun")
+    assert shared[10][0] == 8  # after the last checkpoint
+    assert all(ranks == left for _, ranks in shared[10:])

@@ -78,10 +78,12 @@ def _start_gap(model: PeftModel, batches: list[Batch], base: Base, plan: Pruning
     del whole
     found = {name: parameter.clone() for name, parameter in model.named_parameters() if parameter.requires_grad}
     after, share = _measure_loss(model, held, precision), 1.0
-    while after > before:
+    while not after <= before:  # or is no number
         share = share / 2 if share > LEAST else 0.0
         for name, parameter in model.named_parameters():
-            if name in found and (not share or ".lora_A." not in name):
+            if name in found and not share:
+                parameter.copy_(first[name])
+            elif name in found and ".lora_A." not in name:
                 parameter.copy_(first[name] + share * (found[name] - first[name]))
         after = _measure_loss(model, held, precision) if share else before
     return StartRecord(
