@@ -163,7 +163,7 @@ class _Observer:
             def watch(module: nn.Module, take: Any) -> None:
                 hooks.callback(module.register_forward_hook(take).remove)
 
-            watch(writer, lambda _, given, made: self.seen.update(come_in=given[0], written=made))
+            watch(writer, lambda _, given, made: self.seen.update(come_in=given[0]))
             for norm in (module for module in layer.modules() if type(module).__name__.endswith("Norm")):
                 watch(norm, lambda module, given, made: self.seen.setdefault("norms", []).append((module, given[0], made)))
             watch(layer, lambda _, given, made: self.seen.update(out=_first(made)))
