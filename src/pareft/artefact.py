@@ -20,7 +20,7 @@ from pareft.models.surgery import known_plan
 from pareft.run_folder import ADAPTER, RECIPE, WEIGHTS, is_run, read_precision
 from pareft.runtime import choose_device
 from pareft.tuning.adapters import attach, merge
-from pareft.tuning.storage import CONFIG, describe_adapter, save_adapter
+from pareft.tuning.storage import CONFIG, save_adapter
 
 
 def load(
@@ -158,7 +158,6 @@ def save_artefact(model: PreTrainedModel | PeftModel, plan: PruningPlan, tokeniz
     """What a run has made: the adapter, or the weights with the tokenizer; whole, or not there."""
     if isinstance(model, PeftModel):
         extra = "How it was trained is in `recipe.yaml`, how well it does in `record.json`, both in the folder above.\n"
-        card = describe_adapter(plan, model.peft_config["default"], extra=extra)
-        save_adapter(model, plan, folder / ADAPTER, card=card)
+        save_adapter(model, plan, folder / ADAPTER, extra=extra)
     else:
         save_checkpoint(model, folder / WEIGHTS, tokenizer=tokenizer, trained=True)

@@ -24,7 +24,7 @@ def count_operations(recipe: Recipe, batches: Sequence[Sequence[tuple[int, int]]
     """Forward and backward of every batch, of the texts' own tokens (source, target): padding is not among them, nor are the
     products for gradients of weights that are frozen. Attention is counted whole, as if nothing in it were masked.
     """
-    base = open_base(recipe.base)
+    base = open_base(recipe.base, revision=recipe.revision)
     base.config._attn_implementation = "eager"  # the counter does not know every kernel
     model = adapt(build_on_meta(base.config, decide(base, recipe.prune, weights=False)), recipe.adapt)
     lengths = sorted({pair for batch in batches for pair in batch})

@@ -54,7 +54,7 @@ from pareft.runtime import (
 from pareft.scoring import evaluate_split, round_scores, score_again, score_validation
 from pareft.settings import LoraSettings
 from pareft.tuning.adapters import attach
-from pareft.tuning.plain import is_plain
+from pareft.tuning.plain import comes_back_otherwise
 from pareft.tuning.prefix.serving import keep_prefix
 from pareft.tuning.starting import begin
 from pareft.tuning.trackers import Tracked, track
@@ -235,7 +235,7 @@ def _train(
             patience=recipe.train.patience,
             share=recipe.train.evaluate_share,
             fast=recipe.train.fast,
-            lora_plus=recipe.train.lora_plus,
+            lora_plus=recipe.train.lora_plus if isinstance(recipe.adapt, LoraSettings) else None,
             on_progress=tell,
         )
     more = {"total": counted.total, "trainable": counted.trainable, "precision": prepared.precision, "start": started}
@@ -244,7 +244,7 @@ def _train(
         save_artefact(model, prepared.plan, prepared.tokenizer, folder)
         write_atomic(folder / CHECKPOINTS / TRAINED, stored.to_json())
     processes.wait()
-    if isinstance(model, PeftModel) and not is_plain(model.peft_config[model.active_adapter]):
+    if isinstance(model, PeftModel) and comes_back_otherwise(model.peft_config[model.active_adapter]):
         model = load(prepared.base, prepared.plan, dtype=torch.bfloat16 if prepared.precision == "bf16" else torch.float32)
         model = attach(model, folder / ADAPTER)  # what was stored is what is evaluated
     return model, stored

@@ -102,7 +102,8 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     """
     changed = dict(values)
     named = {_as_line(line) for line in list_lines(changes)}
-    for key, value in ((str(key), value) for key, value in changes.items()):
+    ordered = sorted(changes.items(), key=lambda change: change[0] != "adapt.method")  # which drops lines that it has not
+    for key, value in ((str(key), value) for key, value in ordered):
         head, _, rest = key.partition(".")
         if rest and head == "arms" and "." in rest:
             arm, _, inner = rest.partition(".")

@@ -16,10 +16,11 @@ from pareft.files import write_atomic
 from pareft.models.checkpoint import open_base
 from pareft.pipeline import fit
 from pareft.progress import SILENT, Progress
-from pareft.readying import check_adapter, decide
+from pareft.readying import check_adapter, decide, prepare
 from pareft.recipe import Recipe, override, resolve
 from pareft.recipe_file import write_yaml
 from pareft.records import SearchRecord, TrainingRecord, TrialRecord
+from pareft.runtime import find_processes
 from pareft.settings import BestMetric, LoraSettings
 
 BEST, STUDY, SEARCH = "best.yaml", "study.journal", "search.json"
@@ -60,11 +61,14 @@ def search(
         RecipeError: the recipe does not go.
     """
     chosen = _check(recipe, metric, space)
+    if find_processes().count > 1:
+        raise RunError("several processes train one arm, but do not search: start pareft tune alone")
     with explain_missing("optuna", extra="tune", error=RunError):
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
     _check_folder(out, chosen, space)
+    prepare(chosen)  # what the recipe as it is gets wrong is no trial's fault
     write_atomic(out / "recipe.yaml", write_yaml(chosen))
     write_atomic(out / "space.json", json.dumps(sorted(space)) + "\n")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -162,7 +166,8 @@ def _check_folder(out: Path, recipe: Recipe, space: Sequence[str]) -> None:
 def _take_up(study: Any, states: Any, first: Mapping[str, Any]) -> None:
     """Have an interrupted trial taken again, in its folder; of a new study, have the recipe as it is come first."""
     trials = study.get_trials()
-    if not trials:
+    waiting = [trial for trial in trials if trial.state in (states.COMPLETE, states.WAITING, states.RUNNING)]
+    if not any(trial.number == 0 or trial.params == first for trial in waiting):
         study.enqueue_trial(dict(first))
     elif (last := trials[-1]).state in (states.RUNNING, states.FAIL) and REFUSED not in last.user_attrs:
         if last.state == states.RUNNING:  # it was killed
@@ -216,7 +221,13 @@ def _as_changes(params: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     if "learning_rate" in params:
         changes["train.learning_rate"] = float(f"{params['learning_rate']:.3g}")
     if "rank" in params and isinstance(recipe.adapt, LoraSettings):
-        changes |= {"adapt.rank": params["rank"], "adapt.alpha": recipe.adapt.alpha * params["rank"] / recipe.adapt.rank}
+        times = params["rank"] / recipe.adapt.rank
+        changes |= {"adapt.rank": params["rank"], "adapt.alpha": recipe.adapt.alpha * times}
+        for name, own in (("encoder", recipe.adapt.encoder), ("decoder", recipe.adapt.decoder)):
+            if own and own.rank:  # which goes with it, or alpha / rank would not stay
+                changes[f"adapt.{name}.rank"] = max(1, round(own.rank * times))
+            if own and own.alpha:
+                changes[f"adapt.{name}.alpha"] = own.alpha * times
     if "target" in params:
         changes["adapt.target"] = json.loads(params["target"])
     if times := params.get("epochs"):

@@ -223,6 +223,19 @@ def test_a_start_that_is_worse_is_given_up(base, plan, tokenizer, monkeypatch):
     assert torch.equal(logits(model, inputs), before)
 
 
+def test_a_model_without_a_loss_does_not_start_for_ever(base, plan, tokenizer, monkeypatch):
+    model = pareft.attach(pareft.load(base, plan), SETTINGS)
+    monkeypatch.setattr(starting, "_measure_loss", lambda *_: float("nan"))
+    assert start(model, base, plan, tokenizer).share == 0.0
+
+
+def test_ranks_beyond_a_layers_outputs_are_zero(base, plan, tokenizer):
+    settings = SETTINGS.model_copy(update={"rank": 20})
+    model = pareft.attach(pareft.load(base, plan), settings)
+    record = start(model, base, plan, tokenizer, settings)
+    assert record.loss_after <= record.loss_before
+
+
 def test_half_a_start_is_half_the_update(tmp_path, tokenizer, monkeypatch):
     make_model("bart").save_pretrained(tmp_path / "base")
     plan = pareft.plan(tmp_path / "base", layers=KEPT)

@@ -168,6 +168,66 @@ def test_what_does_not_go_together_is_refused(tmp_path):
         make_plain(model, "default", list_parameters(model))
 
 
+def test_an_adapter_that_changes_the_base_shares_it_with_no_other(tmp_path):
+    make_model("bart").save_pretrained(tmp_path / "base")
+    for first, second in ((VARIANTS["pissa"], VARIANTS["all"]), (VARIANTS["all"], VARIANTS["olora"])):
+        model = pareft.attach(pareft.load(tmp_path / "base"), first)
+        with pytest.raises(AdapterError, match="shares it with no other"):
+            pareft.attach(model, second, name="second")
+
+
+def test_olora_is_refused_where_peft_has_it_wrong_and_ranks_beyond_a_layer_are_all_it_has(tmp_path):
+    make_model("gpt2").save_pretrained(tmp_path / "gpt2")
+    with pytest.raises(AdapterError, match="wrong way round; start with pissa"):
+        pareft.attach(pareft.load(tmp_path / "gpt2"), VARIANTS["olora"])
+    make_model("bart").save_pretrained(tmp_path / "bart")
+    model = pareft.attach(pareft.load(tmp_path / "bart"), LoraSettings(rank=40, dropout=0.0, start="pissa")).eval()
+    inputs = make_inputs(model)
+    expected = logits(disturb(model), inputs)
+    pareft.save(model, tmp_path / "adapter")
+    again = pareft.attach(pareft.load(tmp_path / "bart"), tmp_path / "adapter")
+    torch.testing.assert_close(logits(again, inputs), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_two_stored_ia3_share_a_base(tmp_path):
+    make_model("t5").save_pretrained(tmp_path / "base")
+    inputs, alone = make_inputs(make_model("t5")), {}
+    for number, name in enumerate(("one", "two")):
+        model = pareft.attach(pareft.load(tmp_path / "base"), VARIANTS["ia3"]).eval()
+        alone[name] = logits(disturb(model, 0.1 + 0.2 * number), inputs)
+        pareft.save(model, tmp_path / name)
+    model = pareft.attach(pareft.load(tmp_path / "base"), tmp_path / "one", name="one")
+    model = pareft.attach(model, tmp_path / "two", name="two")
+    for name, expected in alone.items():
+        model.set_adapter(name)
+        torch.testing.assert_close(logits(model, inputs), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_card_says_what_is_stored(tmp_path):
+    make_model("bart").save_pretrained(tmp_path / "base")
+    for variant in ("pissa", "adalora"):
+        model = attach(pareft.load(tmp_path / "base"), VARIANTS[variant])
+        pareft.save(model, tmp_path / variant)
+        config = LoraConfig.from_pretrained(tmp_path / variant)
+        assert f"Rank {config.r}, alpha {config.lora_alpha:g}" in (tmp_path / variant / "README.md").read_text()
+
+
+def test_layers_beside_targets_of_stacks_are_checked(tmp_path):
+    make_model("bart").save_pretrained(tmp_path / "base")
+    for layers in ({"decodr": "all", "encoder": "all"}, {"decodr": "all"}):
+        with pytest.raises(AdapterError, match="no stack 'decodr'"):
+            pareft.attach(pareft.load(tmp_path / "base"), LoraSettings(layers=layers, encoder=StackSettings(target="qv")))
+
+
+def test_eva_says_when_batches_are_too_small(values, bases, tmp_path):
+    adapt = {"start": "eva", "rank": 16, "dropout": 0.0}
+    recipe = resolve(
+        values | {"adapt": adapt, "train": values["train"] | {"batch_size": 1}, "data": values["data"] | {"max_target_tokens": 6}}
+    )
+    with pytest.raises(AdapterError, match="eva needs a batch of 16 tokens"):
+        pareft.run(recipe, out=tmp_path / "run", arm="lora+l-prun")
+
+
 def test_an_arm_of_another_method_drops_what_that_has_not():
     values = {
         "base": "x",
@@ -180,6 +240,8 @@ def test_an_arm_of_another_method_drops_what_that_has_not():
         assert select_arm(recipe, arm).adapt == Ia3Settings(method="ia3", target="qv")
     assert select_arm(recipe, "three").adapt == LoraSettings(method="adalora", rank=3, target="qv")
     assert override({"adapt": None}, {"adapt.method": "ia3"}) == {"adapt": {"method": "ia3"}}
+    both = {"adapt.rank": 8, "adapt.method": "lora"}
+    assert override({"adapt": {"method": "ia3", "target": "qv"}}, both)["adapt"] == {"method": "lora", "target": "qv", "rank": 8}
 
 
 @pytest.mark.parametrize(
@@ -207,24 +269,32 @@ def test_a_run_of_a_variant_trains_stores_and_writes_the_same_again(adapt, famil
     assert [row["prediction"] for row in one] == [row["prediction"] for row in other]
 
 
-def test_adalora_shares_ranks_out_and_a_training_that_goes_on_knows_which_are_left(values, bases, tmp_path, monkeypatch):
-    """Stopped behind the half, where ranks are final: those that were left stay so, and checkpoints hold all of them."""
-    train = values["train"] | {"max_steps": 12, "evaluate_every": 0.5, "learning_rate": 0.05}
+@pytest.mark.parametrize("stop", [5, 6, 9], ids=["before the half", "at the half", "behind it"])
+def test_adalora_goes_on_where_it_stopped(stop, values, tmp_path, monkeypatch):
+    """From the half of the steps on ranks are final: those that were left stay so."""
+    train = values["train"] | {"max_steps": 12, "evaluate_every": 0.25, "learning_rate": 0.05}
     recipe = resolve(values | {"adapt": {"method": "adalora", "rank": 2, "dropout": 0.0}, "train": train})
     shared, plain = [], AllocateRanks.on_optimizer_step
 
     def stop_once(self, args, state, control, **more):
         plain(self, args, state, control, **more)
-        shared.append((state.global_step, self.left))
-        if state.global_step == 9 and len(shared) == 10:
+        shared.append((state.global_step + 1, self.left))
+        if len(shared) == stop + 1:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(AllocateRanks, "on_optimizer_step", stop_once)
     with pytest.raises(KeyboardInterrupt):
         pareft.run(recipe, out=tmp_path / "run", arm="lora+l-prun")
-    left = shared[-1][1]
-    kept = sum(sum(ranks) for ranks in left.values())
-    assert kept <= 2 * len(left) < sum(len(ranks) for ranks in left.values())
     pareft.run(recipe, out=tmp_path / "run", arm="lora+l-prun")
-    assert shared[10][0] == 8  # after the last checkpoint
-    assert all(ranks == left for _, ranks in shared[10:])
+    assert [step for step, _ in shared] == [*range(1, stop + 2), *range(stop + 1, 13)]
+    final = [left for step, left in shared[stop + 1 :] if step >= 6]
+    assert all(left == final[0] for left in final)
+    assert sum(map(sum, final[0].values())) <= 2 * len(final[0]) < sum(map(len, final[0].values()))
+    if stop > 6:
+        assert final[0] == shared[stop][1]
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_adalora_in_hardly_any_steps(steps, values, tmp_path):
+    recipe = resolve(values | {"adapt": {"method": "adalora", "rank": 2}, "train": values["train"] | {"max_steps": steps}})
+    assert pareft.run(recipe, out=tmp_path / "run", arm="lora+l-prun").steps == steps

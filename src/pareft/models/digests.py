@@ -67,7 +67,8 @@ def digest_layers(model: nn.Module, family: Family) -> str | None:
     state = {}
     for name, tensor in model.named_parameters():
         place = family.locate(name.replace(".base_layer.", ".").replace(".original_module.", "."))
-        if place and "lora_" not in place.tail and ".modules_to_save." not in place.tail:
+        own = any(part.startswith(("lora_", "ia3_")) or part in ("ranknum", "modules_to_save") for part in name.split("."))
+        if place and not own:
             state[f"{place.stack.name}.{place.layer}.{place.tail}"] = tensor.detach()
     if any(tensor.dtype == torch.float16 for tensor in state.values()):
         return f"{HALF}{_digest(state.items())}"  # rounded, so to be compared with its like alone

@@ -134,8 +134,9 @@ def load_beside(
     build = find_class(base.config, None)
     found = dict(read_pieces(tensors, read, _make_choice(build, dtype)))
     config = copy.deepcopy(base.config)
-    whole: PreTrainedModel = build.from_pretrained(None, config=config, state_dict=found | shared, dtype=dtype)
-    return whole.to(model.device).eval().requires_grad_(False)
+    device = {"": model.device} if model.device.type != "cpu" else None  # without it, everything would be moved to the processor
+    whole: PreTrainedModel = build.from_pretrained(None, config=config, state_dict=found | shared, dtype=dtype, device_map=device)
+    return whole.eval().requires_grad_(False)
 
 
 def read_own_plan(source: Base) -> PruningPlan | None:

@@ -14,9 +14,9 @@ from pareft.errors import AdapterError
 from pareft.models.families import find_family
 from pareft.models.identity import forget_fingerprint, is_changed, read_fingerprint
 from pareft.models.surgery import known_plan
-from pareft.settings import AdapterSettings
+from pareft.settings import AdapterSettings, LoraSettings
 from pareft.tuning.configs import find_task, make_config
-from pareft.tuning.plain import remember_start
+from pareft.tuning.plain import MOVING, moves_base, remember_start
 from pareft.tuning.storage import StoredAdapter, list_parameters, make_mixable, read_adapter
 
 
@@ -57,12 +57,22 @@ def attach(
     if isinstance(adapter, AdapterSettings):
         if not isinstance(model, PeftModel) and is_changed(model):
             forget_fingerprint(model.config)  # what is trained now fits these weights and not the plan's
+        _check_beside(model, adapter)
         return _attach_new(model, adapter, name, seed, steps)
     if not isinstance(adapter, str | Path):
         raise AdapterError(f"an adapter is LoraSettings, Ia3Settings or the folder of a stored one, not {type(adapter).__name__}")
     stored = read_adapter(Path(adapter))
     check_fit(model, stored)
     return _attach_stored(model, stored, name)
+
+
+def _check_beside(model: PreTrainedModel | PeftModel, adapter: AdapterSettings) -> None:
+    """Raise `AdapterError` if one of several adapters would change the base of the others."""
+    if not isinstance(model, PeftModel):
+        return
+    moving = isinstance(adapter, LoraSettings) and adapter.start in MOVING
+    if moving or any(map(moves_base, model.peft_config.values())):
+        raise AdapterError("an adapter that starts with pissa or olora changes the base, and shares it with no other")
 
 
 def adapt(

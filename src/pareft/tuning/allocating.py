@@ -30,7 +30,7 @@ class AllocateRanks(TrainerCallback):
         """After an interruption: the ranks that were left."""
         total = self._config.total_step
         assert total is not None
-        if state.global_step > total - self._config.tfinal:
+        if state.global_step >= total - self._config.tfinal:
             name = self.model.active_adapter
             self.left = {
                 f"{key.removeprefix('base_model.model.')}.lora_E.{name}": (module.lora_E[name][:, 0] != 0).tolist()
@@ -38,11 +38,18 @@ class AllocateRanks(TrainerCallback):
                 if isinstance(module, SVDLinear)
             }
 
-    def on_optimizer_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
-        """Share ranks out; the trainer counts a step only after this."""
+    def on_optimizer_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: object) -> None:
+        """Share ranks out; the trainer counts a step only after this. A step that fp16 skipped has no gradients to go by."""
+        total, step, tuner = self._config.total_step, state.global_step + 1, self.model.base_model
+        assert total is not None
+        last = step == total - self._config.tfinal
+        if getattr(more.get("optimizer"), "step_was_skipped", False) and not last:
+            return
         self._config.rank_pattern = self.left
         with torch.no_grad():
-            self.model.base_model.update_and_allocate(state.global_step + 1)
+            if last and not tuner.rankallocator.exp_avg_ipt:  # just taken up, or the first step of all
+                tuner.rankallocator.update_ipt(tuner.model)
+            tuner.update_and_allocate(step)
         self.left, self._config.rank_pattern = self._config.rank_pattern, None
 
 

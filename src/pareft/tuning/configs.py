@@ -4,6 +4,7 @@ from typing import Any
 
 from peft import AdaLoraConfig, EvaConfig, IA3Config, LoraConfig, PeftConfig
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
@@ -40,6 +41,9 @@ def make_config(model: PreTrainedModel, settings: AdapterSettings, *, steps: int
     }
     if settings.method == "adalora":
         return _make_adalora(settings, 100 if steps is None and model.device.type == "meta" else steps, common)
+    named = dict(model.named_modules())
+    if settings.start == "olora" and any(isinstance(named[name], Conv1D) for name in name_fully(model, common["target_modules"])):
+        raise AdapterError("adapt.start: peft's olora takes the weights of a Conv1D (GPT-2) the wrong way round; start with pissa")
     ranks, alphas = _list_patterns(model, settings, common["target_modules"])
     return LoraConfig(
         **common,

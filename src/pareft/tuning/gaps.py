@@ -22,6 +22,7 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import Linear
 from torch import nn
+from torch.nn import functional
 
 from pareft.errors import AdapterError
 from pareft.models.families import Family, find_family
@@ -233,6 +234,8 @@ def _regress(
     fitted, chosen, metric = observer.fitted, observer.chosen, observer.metric
     if isinstance(fitted.inner, float):  # a batch or less: nothing was left to fit on
         return None, 0.0
+    if not all(bool(torch.isfinite(sums).all()) for sums in (fitted.inner, fitted.cross, chosen.inner, chosen.cross)):
+        return None, 0.0
     used = fitted.inner.shape[0] if shifts else fitted.inner.shape[0] - 1  # the last is the constant
     inner, cross = fitted.inner[:used, :used].double(), fitted.cross[:, :used].double() * metric[:, None]
     size = inner.diagonal().mean()
@@ -255,6 +258,8 @@ def _regress(
     if found is None:
         return None, 0.0
     first, second, fixed = found
+    if spare := rank - len(first):  # a layer has fewer outputs than that
+        first, second = functional.pad(first, (0, 0, 0, spare)), functional.pad(second, (0, spare))
     scale = metric.double()
     return (first.float(), (second / scale[:, None]).float(), (fixed / scale).float()), explained
 

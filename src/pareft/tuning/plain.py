@@ -30,6 +30,11 @@ def is_plain(config: PeftConfig) -> bool:
     return not moves_base(config) and not isinstance(config, AdaLoraConfig)
 
 
+def comes_back_otherwise(config: PeftConfig) -> bool:
+    """Whether an adapter that is read back is not what was trained: another form, or float32 parts in the base's dtype."""
+    return not is_plain(config) or bool(config.modules_to_save) or getattr(config, "use_dora", False)
+
+
 def remember_start(model: PeftModel, name: str) -> None:
     """Keep the matrices that an adapter begins with, if they were taken out of the base. In place."""
     if moves_base(model.peft_config[name]) and model.device.type != "meta":

@@ -23,6 +23,7 @@ from pareft.tuning.prefix.entering import evaluating
 from pareft.tuning.teacher import open_whole
 
 LEAST = 0.25  # of a start that is kept
+PADDED = ("led", "longt5")
 
 Batch = Mapping[str, torch.Tensor]
 
@@ -55,10 +56,11 @@ def begin(
     with evaluating(model):
         if bridging:
             return _start_gap(model, batches, base, plan, precision)
+        _check_eva(model, batches)
         try:
             with autocast(precision):
                 _start_eva(model, batches)
-        except ValueError as error:
+        except (ValueError, IndexError) as error:
             raise AdapterError(
                 f"adapt.start: eva finds no components in {settings.start_examples} examples ({str(error).splitlines()[0][:200]}); "
                 "raise adapt.start_examples, lower adapt.rank, or start with zero"
@@ -78,7 +80,7 @@ def _start_gap(model: PeftModel, batches: list[Batch], base: Base, plan: Pruning
     del whole
     found = {name: parameter.clone() for name, parameter in model.named_parameters() if parameter.requires_grad}
     after, share = _measure_loss(model, held, precision), 1.0
-    while not after <= before:  # or is no number
+    while share and not after <= before:  # or is no number
         share = share / 2 if share > LEAST else 0.0
         for name, parameter in model.named_parameters():
             if name in found and not share:
@@ -133,6 +135,21 @@ def _start_eva(model: PeftModel, batches: list[Batch]) -> None:
         adapter_name=model.active_adapter,
         show_progress_bar=False,
     )
+
+
+def _check_eva(model: PeftModel, batches: Iterable[Batch]) -> None:
+    """Raise `AdapterError` where peft would wait for a batch of enough tokens for ever, or could not tell padding."""
+    kind = model.config.model_type
+    if kind in PADDED:
+        raise AdapterError(f"adapt.start: eva does not go with a {kind}, which pads its states to windows; start with zero")
+    rank = max(rank for layer in model.modules() for rank in getattr(layer, "r", {}).values() if isinstance(rank, int))
+    sources = max(int(batch["attention_mask"].sum()) for batch in batches)
+    most = min(sources, max(int((batch["labels"] != IGNORED).sum()) for batch in batches))
+    if most < rank:
+        raise AdapterError(
+            f"adapt.start: eva needs a batch of {rank} tokens, the rank, and none has more than {most}; raise train.batch_size, "
+            "lower adapt.rank, or start with zero"
+        )
 
 
 def _tell_apart(batches: Iterable[Batch]) -> Iterator[Batch]:

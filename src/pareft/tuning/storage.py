@@ -72,15 +72,15 @@ def write_adapter(stored: StoredAdapter, card: str) -> None:
         _describe(temporary, stored.plan, card)
 
 
-def save_adapter(model: PeftModel, plan: PruningPlan, folder: Path, *, name: str = "default", card: str = "") -> None:
+def save_adapter(model: PeftModel, plan: PruningPlan, folder: Path, *, name: str = "default", extra: str = "") -> None:
     """Save one adapter of a model with its plan, replacing an older one: whole, or not at all. Of one whose form or start was
-    another's, what it comes to as a plain LoRA.
+    another's, what it comes to as a plain LoRA. `extra` ends its card.
     """
     config = model.peft_config[name]
     config.base_model_name_or_path, config.revision = plan.base, plan.revision
     if not is_plain(config):
         plain, tensors = make_plain(model, name, list_parameters(model))
-        write_adapter(StoredAdapter(folder, plain, tensors, plan), card or describe_adapter(plan, plain))
+        write_adapter(StoredAdapter(folder, plain, tensors, plan), describe_adapter(plan, plain, extra=extra))
         return
     check_kind(config, f"adapter {name!r}")
     if getattr(config, "init_lora_weights", None) == "eva":
@@ -91,7 +91,7 @@ def save_adapter(model: PeftModel, plan: PruningPlan, folder: Path, *, name: str
             for path in (temporary / name).iterdir():
                 path.rename(temporary / path.name)
             (temporary / name).rmdir()
-        _describe(temporary, plan, card or describe_adapter(plan, config))
+        _describe(temporary, plan, describe_adapter(plan, config, extra=extra))
 
 
 def list_parameters(model: PeftModel) -> dict[str, torch.Tensor]:

@@ -55,6 +55,7 @@ def find_targets(model: PreTrainedModel, settings: AdapterSettings) -> list[str]
     depths = find_family(model.config).depths(model.config)
     if absent := [name for name, own in stacks.items() if own and name not in depths]:
         raise AdapterError(f"adapt.{absent[0]}: the base has no stack {absent[0]!r}; it has {' and '.join(depths)}")
+    _check_layers(settings.layers or {}, depths)
     own_targets = {name: own.target for name, own in stacks.items() if own and own.target}
     if not own_targets:
         targets = _find_everywhere(model, linear, settings.target)
@@ -65,6 +66,8 @@ def find_targets(model: PreTrainedModel, settings: AdapterSettings) -> list[str]
         chosen = "all" if settings.layers is None else settings.layers.get(stack, [])
         if chosen:
             found.update(_select_layers(model, linear, targets, {stack: chosen}))
+    if not found:
+        raise AdapterError("adapt.layers: no layer of any stack is in it")
     return sorted(found)
 
 
@@ -117,16 +120,7 @@ def _is_called(name: str, target: str) -> bool:
 
 def _select_layers(model: PreTrainedModel, linear: set[str], targets: Sequence[str], layers: Mapping[str, Any]) -> list[str]:
     """The full names of the targets that are in some layers of some stacks, "all" being all of one."""
-    family = find_family(model.config)
-    depths = family.depths(model.config)
-    for stack, chosen in layers.items():
-        if stack not in depths:
-            raise AdapterError(f"adapt.layers: the base has no stack {stack!r}; it has {' and '.join(depths)}")
-        if chosen != "all" and (beyond := [layer for layer in chosen if layer >= depths[stack]]):
-            raise AdapterError(
-                f"adapt.layers: no {stack} layer {beyond[0]}; the model that is adapted has {depths[stack]} there, 0-based"
-            )
-    found = []
+    family, found = find_family(model.config), []
     for name in sorted(linear):
         place = family.locate(name)
         chosen = layers.get(place.stack.name, []) if place else []
@@ -135,6 +129,17 @@ def _select_layers(model: PreTrainedModel, linear: set[str], targets: Sequence[s
     if not found:
         raise AdapterError(f"adapt.layers: none of these layers has a module of adapt.target ({', '.join(targets)})")
     return found
+
+
+def _check_layers(layers: Mapping[str, Any], depths: Mapping[str, int]) -> None:
+    """Raise `AdapterError` if a stack or a layer is not there."""
+    for stack, chosen in layers.items():
+        if stack not in depths:
+            raise AdapterError(f"adapt.layers: the base has no stack {stack!r}; it has {' and '.join(depths)}")
+        if chosen != "all" and (beyond := [layer for layer in chosen if layer >= depths[stack]]):
+            raise AdapterError(
+                f"adapt.layers: no {stack} layer {beyond[0]}; the model that is adapted has {depths[stack]} there, 0-based"
+            )
 
 
 def _find_linear(model: PreTrainedModel) -> set[str]:
