@@ -93,7 +93,7 @@ def test_what_is_no_encoder_decoder_is_one_line(tmp_path):
 
 def test_only_configs_are_read(tmp_path, bases, monkeypatch):
     monkeypatch.setattr("pareft.pruning.find_tensors", lambda _: pytest.fail("looked for weights"))
-    monkeypatch.setattr("pareft.pipeline.list_tensors", lambda _: pytest.fail("looked for weights"))
+    monkeypatch.setattr("pareft.readying.list_tensors", lambda _: pytest.fail("looked for weights"))
     recipe = read_experiment("discharge-bart", ["lora+l-prun"], {}, data=tmp_path, bases={"bart": str(bases["bart"])})
     assert count_arm(select_arm(recipe, "lora+l-prun")).plan.weights_digest is None
 
