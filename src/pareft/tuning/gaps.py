@@ -8,9 +8,9 @@ is missing there, it is the ridge regression
     M = (sum_t w_t d_t a_t^T) (sum_t w_t a_t a_t^T + penalty)^-1
 
 and of it what lies in the directions in which it explains most (reduced-rank regression). Only the sums are kept, whatever the
-number of examples; the penalty is chosen by sums over other examples. A layer that ends in a normalisation (BART, BERT) hands on
-N(u), u = residual + W a: d_t is then what u lacks for N(u) to be what it should, with the mean and spread of u, w_t one over its
-variance, and directions count as much as the normalisation makes of them.
+number of examples; the penalty is chosen by sums over other examples, the largest that explains nearly as much as the best. A layer
+that ends in a normalisation (BART, BERT) hands on N(u), u = residual + W a: d_t is then what u lacks for N(u) to be what it should,
+with the mean and spread of u, w_t one over its variance, and directions count as much as the normalisation makes of them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +31,8 @@ from pareft.models.plan import PruningPlan
 from pareft.runtime import Precision, autocast
 from pareft.tuning.fast.batches import IGNORED
 
-PENALTIES = tuple(10.0**power for power in range(-6, 2))  # times the mean square of what comes in
+PENALTIES = tuple(10.0**power for power in range(-6, 3))  # times the mean square of what comes in
+SLACK = 0.1  # the part of what is explained that is given up for smaller weights: large ones are hard to train
 EVERY = 4  # of so many batches one is for choosing the penalty
 LEAST_WEIGHT = 1e-3  # of a normalisation, as a part of its largest
 
@@ -219,7 +220,7 @@ def _start(observer: _Observer, module: Linear, name: str) -> Bridged:
     update, explained = _regress(observer, rank=len(down), shifts=shifts)
     if update is not None:
         first, second, shift = update
-        size = (second.norm() / first.norm().clamp_min(1e-12) / module.scaling[name]).sqrt()
+        size = down.norm() / first.norm().clamp_min(1e-12)  # the size it has without this start
         down.copy_(first * size)
         up.copy_(second / size / module.scaling[name])
         if shifts:
@@ -239,7 +240,7 @@ def _regress(
     used = fitted.inner.shape[0] if shifts else fitted.inner.shape[0] - 1  # the last is the constant
     inner, cross = fitted.inner[:used, :used].double(), fitted.cross[:, :used].double() * metric[:, None]
     size = inner.diagonal().mean()
-    best: tuple[float, Any] = (0.0, None)
+    most, kept, found = 0.0, 0.0, None
     total = float((chosen.missing.double() * metric.double().square()).sum())
     eye = torch.eye(used, dtype=inner.dtype, device=inner.device)
     for penalty in PENALTIES:
@@ -252,16 +253,16 @@ def _regress(
         whole = torch.cat([low, fixed[:, None]], 1) if shifts else low
         left = _measure(whole, chosen, metric, used)
         explained = 1 - left / total if total > 0 else 0.0
-        if explained > best[0]:
-            best = explained, (directions.T @ weights, directions, fixed)
-    explained, found = best
+        most = max(most, explained)
+        if explained > 0 and explained >= (1 - SLACK) * most:
+            kept, found = explained, (directions.T @ weights, directions, fixed)
     if found is None:
         return None, 0.0
     first, second, fixed = found
     if spare := rank - len(first):  # a layer has fewer outputs than that
         first, second = functional.pad(first, (0, 0, 0, spare)), functional.pad(second, (0, spare))
     scale = metric.double()
-    return (first.float(), (second / scale[:, None]).float(), (fixed / scale).float()), explained
+    return (first.float(), (second / scale[:, None]).float(), (fixed / scale).float()), kept
 
 
 def _measure(update: torch.Tensor, sums: _Sums, metric: torch.Tensor, used: int) -> float:
