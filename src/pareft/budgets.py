@@ -5,10 +5,9 @@ from typing import Any
 
 from pareft.errors import RunError
 from pareft.operations import count_operations
-from pareft.readying import encode_split, prepare
+from pareft.readying import Prepared, encode_split, prepare
 from pareft.recipe import Recipe, select_arm
 from pareft.records import BudgetRecord, EfficiencyRecord, Equal
-from pareft.tuning.training import plan_steps
 
 SAMPLE = 256  # examples whose operations are counted
 
@@ -20,13 +19,14 @@ def share_out(recipe: Recipe, equal: Equal, efficiency: EfficiencyRecord | None)
         RunError: equal time, and nothing was measured.
     """
     arms = {name: select_arm(recipe, name) for name in recipe.arms}
-    planned = {name: plan_steps(arm.train, prepare(arm).splits["train"].height)[1] for name, arm in arms.items()}
+    prepared = {name: prepare(arm) for name, arm in arms.items()}
+    planned = {name: found.steps for name, found in prepared.items()}
     if equal == "time":
         if efficiency is None:
             raise RunError("equal time is shared out by measured steps, and this recipe measures none (measure: null)")
         costs = {name: efficiency.arms[name].median_step_seconds for name in arms}
     else:
-        costs = {name: _count(arm) for name, arm in arms.items()}
+        costs = {name: _count(found) for name, found in prepared.items()}
     first = next(iter(arms))
     whole = planned[first] * costs[first]
     steps = {name: max(1, round(whole / costs[name])) for name in arms}
@@ -50,9 +50,8 @@ def _stretch(arm: Recipe, steps: int, times: float) -> Mapping[str, Any]:
     }
 
 
-def _count(arm: Recipe) -> float:
+def _count(prepared: Prepared) -> float:
     """Operations of an arm's training step, by the lengths of some of its examples, which are those of all its arms."""
-    prepared = prepare(arm)
-    examples = encode_split(prepared, "train", limit=SAMPLE)
+    train, examples = prepared.recipe.train, encode_split(prepared, "train", limit=SAMPLE)
     pairs = [(len(source), len(labels)) for source, labels in zip(examples["input_ids"], examples["labels"], strict=True)]
-    return count_operations(arm, [pairs])[0] / len(pairs) * arm.train.batch_size * arm.train.accumulation
+    return count_operations(prepared.recipe, [pairs])[0] / len(pairs) * train.batch_size * train.accumulation

@@ -10,15 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from pareft.artefact import load_writer, make_writer, save_artefact
+from pareft.artefact import load, load_writer, make_writer, save_artefact
 from pareft.failures import explain_failures
 from pareft.files import write_atomic
-from pareft.models.loading import load
 from pareft.models.plan import PLAN_FILE
 from pareft.models.structure import build_on_meta, count_parameters
 from pareft.progress import SILENT, Progress
@@ -27,7 +25,6 @@ from pareft.recipe import Recipe
 from pareft.recipe_file import take_recipe, write_yaml
 from pareft.records import Parameters, RunRecord, StartRecord, TrainingRecord
 from pareft.run_folder import (
-    ADAPTER,
     CHECKPOINTS,
     ENCODED,
     PREDICTIONS,
@@ -53,7 +50,6 @@ from pareft.runtime import (
 )
 from pareft.scoring import evaluate_split, round_scores, score_again, score_validation
 from pareft.settings import LoraSettings
-from pareft.tuning.adapters import attach
 from pareft.tuning.plain import comes_back_otherwise
 from pareft.tuning.prefix.serving import keep_prefix
 from pareft.tuning.starting import begin
@@ -245,8 +241,7 @@ def _train(
         write_atomic(folder / CHECKPOINTS / TRAINED, stored.to_json())
     processes.wait()
     if isinstance(model, PeftModel) and comes_back_otherwise(model.peft_config[model.active_adapter]):
-        model = load(prepared.base, prepared.plan, dtype=torch.bfloat16 if prepared.precision == "bf16" else torch.float32)
-        model = attach(model, folder / ADAPTER)  # what was stored is what is evaluated
+        model = load(folder)  # what was stored is what is evaluated
     return model, stored
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pareft.errors import AdapterError, PareftError, RunError, suggest
 from pareft.extras import explain_missing
@@ -21,7 +21,7 @@ from pareft.recipe import Recipe, override, resolve
 from pareft.recipe_file import write_yaml
 from pareft.records import SearchRecord, TrainingRecord, TrialRecord
 from pareft.runtime import find_processes
-from pareft.settings import BestMetric, LoraSettings
+from pareft.settings import METRIC_OF, LoraSettings
 
 BEST, STUDY, SEARCH = "best.yaml", "study.journal", "search.json"
 REFUSED = "refused"
@@ -135,10 +135,8 @@ def find_best(record: TrainingRecord, metric: str) -> float:
 
 
 def _check(recipe: Recipe, metric: str, space: Sequence[str]) -> Recipe:
-    metrics = get_args(BestMetric)
-    known = [name for part in metrics for name in (get_args(part) or (part,))]
-    if metric not in known:
-        raise RunError(f"--metric: no {metric!r}.{suggest(metric, known)} There is {', '.join(known)}")
+    if metric not in METRIC_OF:
+        raise RunError(f"--metric: no {metric!r}.{suggest(metric, METRIC_OF)} There is {', '.join(METRIC_OF)}")
     if recipe.arms:
         raise RunError(f"the recipe has arms; say which one with --arm: {', '.join(recipe.arms)}")
     possible = list_space(recipe)

@@ -1,13 +1,12 @@
 """Bases of known shapes with random weights, written from their configs: the same arithmetic, and no download."""
 
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
 import torch
 from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig
 
-from pareft.errors import RunError
+from pareft.errors import RunError, suggest
 from pareft.models.checkpoint import EMBEDDED, Base, load_tokenizer, open_base
 from pareft.models.loading import load
 from pareft.models.saving import save_checkpoint
@@ -32,8 +31,7 @@ def open_config(shape: str) -> PreTrainedConfig:
     if shape in SHAPES:
         return open_base(str(files("pareft") / "assets" / SHAPES[shape])).config
     if not Path(shape).is_dir():
-        near = get_close_matches(shape, SHAPES, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = suggest(shape, SHAPES)
         raise RunError(f"--shape: no {shape!r}.{hint} There is {', '.join(SHAPES)}, all, and any folder with a config.json")
     base = open_base(shape)
     check_writes(base, "a bench trains")

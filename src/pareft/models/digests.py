@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +62,18 @@ def digest_weights(model: PreTrainedModel) -> str | None:
     return _digest_body(model.config, state.items()) if _has_own_values(state) else None
 
 
+def list_own(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """A model's parameters without those of adapters, by the names they have without any."""
+    for name, parameter in model.named_parameters():
+        if not any(part.startswith(("lora_", "ia3_")) or part in ("ranknum", "modules_to_save") for part in name.split(".")):
+            yield name.replace(".base_layer.", ".").replace(".original_module.", "."), parameter
+
+
 def digest_layers(model: nn.Module, family: Family) -> str | None:
     """Identify the layers of a model in memory, whatever head or adapter it has; `None` for quantised ones."""
     state = {}
-    for name, tensor in model.named_parameters():
-        place = family.locate(name.replace(".base_layer.", ".").replace(".original_module.", "."))
-        own = any(part.startswith(("lora_", "ia3_")) or part in ("ranknum", "modules_to_save") for part in name.split("."))
-        if place and not own:
+    for name, tensor in list_own(model):
+        if place := family.locate(name):
             state[f"{place.stack.name}.{place.layer}.{place.tail}"] = tensor.detach()
     if any(tensor.dtype == torch.float16 for tensor in state.values()):
         return f"{HALF}{_digest(state.items())}"  # rounded, so to be compared with its like alone

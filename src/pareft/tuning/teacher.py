@@ -7,6 +7,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from pareft.models.checkpoint import Base
+from pareft.models.digests import list_own
 from pareft.models.loading import load_beside
 from pareft.models.plan import PruningPlan
 from pareft.tuning.plain import moves_base
@@ -17,18 +18,9 @@ def open_whole(model: PreTrainedModel | PeftModel, base: Base, plan: PruningPlan
     so that the base adds the dropped layers' memory, and that of what is trained: biases, norms, all of it without an adapter.
     """
     inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-    frozen = {} if isinstance(model, PeftModel) and any(map(moves_base, model.peft_config.values())) else _list_frozen(inner)
+    moved = isinstance(model, PeftModel) and any(map(moves_base, model.peft_config.values()))
+    frozen = {} if moved else {name: own.data for name, own in list_own(inner) if not own.requires_grad}
     return load_beside(inner, base, plan, frozen, dtype=_find_dtype(inner))
-
-
-def _list_frozen(inner: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """The tensors that are still the base's, by their names in a checkpoint of it."""
-    frozen = {}
-    for name, parameter in inner.named_parameters():
-        adapted = any(part.startswith(("lora_", "ia3_")) or part == "modules_to_save" for part in name.split("."))
-        if not adapted and not parameter.requires_grad:
-            frozen[name.replace(".base_layer.", ".").replace(".original_module.", ".")] = parameter.data
-    return frozen
 
 
 def _find_dtype(inner: PreTrainedModel) -> torch.dtype:
