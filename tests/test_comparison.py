@@ -119,11 +119,11 @@ def test_a_measurement_of_other_arms_or_a_damaged_one_is_taken_again(compared, m
     monkeypatch.setattr(comparing, "measure", lambda *_, **__: result.efficiency.model_copy(update={"batch_size": 77}))
     (tmp_path / "efficiency.json").write_text((out / "efficiency.json").read_text())
     arms = {name: select_arm(recipe, name) for name in recipe.arms}
-    assert comparing._measure_once(arms, recipe, tmp_path, SILENT).batch_size == 4
+    assert comparing._measure_once(arms, recipe, tmp_path, tmp_path, SILENT).batch_size == 4
     other = arms | {"full": arms["full"].model_copy(update={"seed": 7})}
-    assert comparing._measure_once(other, recipe, tmp_path, SILENT).batch_size == 77
+    assert comparing._measure_once(other, recipe, tmp_path, tmp_path, SILENT).batch_size == 77
     (tmp_path / "efficiency.json").write_text("{")
-    assert comparing._measure_once(arms, recipe, tmp_path, SILENT).batch_size == 77
+    assert comparing._measure_once(arms, recipe, tmp_path, tmp_path, SILENT).batch_size == 77
 
 
 def test_the_reports_hold_the_same_numbers(compared):

@@ -19,6 +19,7 @@ RUNS = (
     "comparison",
     "budgets",
     "readying",
+    "teaching",
     "search",
     "arms",
     "listing",

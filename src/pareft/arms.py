@@ -9,7 +9,7 @@ import torch
 from pareft.artefact import make_writer
 from pareft.budgets import share_out, stretch
 from pareft.comparison import Comparison, tabulate
-from pareft.errors import MeasurementError, RunError
+from pareft.errors import MeasurementError, RecipeError, RunError
 from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores, average, join
 from pareft.evaluation.predictions import list_examples, list_values, read_rows
@@ -38,6 +38,8 @@ from pareft.run_folder import (
 )
 from pareft.runtime import choose_writing_precision, find_processes, free_memory
 from pareft.scoring import evaluate_split, round_scores, score_again
+from pareft.settings import UNPRUNED
+from pareft.teaching import check_taught, find_teacher
 
 OnArm = Callable[[str, RunRecord], None]
 NO_SCORES = {"no_number"}  # values of examples that no corpus score comes from
@@ -99,26 +101,51 @@ def _compare(
         )
     arms, budget = {name: select_arm(recipe, name) for name in recipe.arms}, None
     if equal != "steps":
-        efficiency = _measure_once(arms, recipe, home, progress) if recipe.measure and equal == "time" else None
+        efficiency = _measure_once(arms, recipe, out, home, progress) if recipe.measure and equal == "time" else None
         budget = share_out(recipe, equal, efficiency)
         recipe = stretch(recipe, budget)
         arms = {name: select_arm(recipe, name) for name in recipe.arms}
-    plain = recipe.model_copy(update={"arms": {}, "prune": None, "adapt": None})
+    plain = recipe.model_copy(update={"arms": {}, "prune": None, "adapt": None, "distill": None})
     asked = {"untouched": plain, **arms} if recipe.evaluate.untouched else arms
     for name, arm in asked.items():
         check_folder(out / name, arm)
     check_comparable(arms, {name: _find_protocol(arm, out / name) for name, arm in asked.items()})
+    order = order_arms(arms, out)
     untouched = _evaluate_untouched(plain, out / "untouched", progress) if recipe.evaluate.untouched else None
     records = {}
-    for name in arms:
+    for name in order:
         records[name] = run(recipe, out=out / name, arm=name, progress=progress)
         on_arm(name, records[name])
-    efficiency = _measure_once(arms, recipe, home, progress) if recipe.measure else None
+    records = {name: records[name] for name in arms}
+    efficiency = _measure_once(arms, recipe, out, home, progress) if recipe.measure else None
     metrics = next(iter(records.values())).protocol.metrics  # those of all arms
     scored = read_scores({name: out / name / PREDICTIONS for name in asked}, metrics)
     comparison = tabulate(records, efficiency, untouched=untouched, scored=scored, title=title or out.resolve().name, budget=budget)
     write_atomic(home / COMPARISON, comparison.to_json())
     return comparison
+
+
+def order_arms(arms: Mapping[str, Recipe], out: Path) -> list[str]:
+    """The arms' names, each after the arm that teaches it; every teacher that is no arm is looked at.
+
+    Raises:
+        RecipeError: arms that teach each other, or a teacher that cannot teach an arm.
+    """
+    teachers = {}
+    for name, arm in arms.items():
+        if arm.distill and arm.distill.asks:
+            if arm.distill.teacher == UNPRUNED or arm.distill.teacher not in arms:
+                find_teacher(prepare(arm), out)
+            else:
+                teachers[name] = arm.distill.teacher
+                check_taught(name, arm, arm.distill.teacher, arms[arm.distill.teacher])
+    ordered: list[str] = []
+    while left := [name for name in arms if name not in ordered]:
+        ready = [name for name in left if teachers.get(name) not in left]
+        if not ready:
+            raise RecipeError(f"recipe: arms {', '.join(map(repr, left))} teach each other or themselves (distill.teacher)")
+        ordered.append(ready[0])
+    return ordered
 
 
 def compare_runs(folders: Sequence[str | Path], *, title: str | None = None) -> Comparison:
@@ -213,19 +240,19 @@ def _rebuild(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Score
     return join([means, *([recounted] if recounted else [])])
 
 
-def _measure_once(arms: dict[str, Recipe], recipe: Recipe, out: Path, progress: Progress) -> EfficiencyRecord:
+def _measure_once(arms: dict[str, Recipe], recipe: Recipe, out: Path, home: Path, progress: Progress) -> EfficiencyRecord:
     """Measure, or read the measurement of these very arms."""
     assert recipe.measure
-    if (stored := read_measurement(out)) and fits(stored, arms, recipe.measure):
+    if (stored := read_measurement(home)) and fits(stored, arms, recipe.measure):
         return stored
     free_memory()
     try:
-        record = measure(arms, recipe.measure, progress=progress)
+        record = measure(arms, recipe.measure, home=out, progress=progress)
     except MeasurementError:
         if len(arms) == 1:
             raise
-        record = measure_apart(arms, recipe.measure, progress=progress)
-    write_atomic(out / EFFICIENCY, record.to_json())
+        record = measure_apart(arms, recipe.measure, home=out, progress=progress)
+    write_atomic(home / EFFICIENCY, record.to_json())
     return record
 
 

@@ -8,6 +8,7 @@ from pareft.operations import count_operations
 from pareft.readying import Prepared, encode_split, prepare
 from pareft.recipe import Recipe, select_arm
 from pareft.records import BudgetRecord, EfficiencyRecord, Equal
+from pareft.tuning.training import plan_steps
 
 SAMPLE = 256  # examples whose operations are counted
 
@@ -51,7 +52,15 @@ def _stretch(arm: Recipe, steps: int, times: float) -> Mapping[str, Any]:
 
 
 def _count(prepared: Prepared) -> float:
-    """Operations of an arm's training step, by the lengths of some of its examples, which are those of all its arms."""
+    """Operations of an arm's training step, by the lengths of some of its examples, which are those of all its arms. A teacher's
+    are those of the unpruned base's forward pass, in every epoch or, with a cache, in one.
+    """
     train, examples = prepared.recipe.train, encode_split(prepared, "train", limit=SAMPLE)
     pairs = [(len(source), len(labels)) for source, labels in zip(examples["input_ids"], examples["labels"], strict=True)]
-    return count_operations(prepared.recipe, [pairs])[0] / len(pairs) * train.batch_size * train.accumulation
+    counted, distill = count_operations(prepared.recipe, [pairs])[0], prepared.recipe.distill
+    if distill and distill.listens:
+        whole = prepared.recipe.model_copy(update={"prune": None, "adapt": None})
+        of_epoch, _ = plan_steps(train, prepared.splits["train"].height)
+        share = min(1.0, of_epoch / prepared.steps) if distill.cache else 1.0
+        counted += share * count_operations(whole, [pairs], backward=False)[0]
+    return counted / len(pairs) * train.batch_size * train.accumulation

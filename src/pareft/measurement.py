@@ -1,8 +1,8 @@
 """Measure the arms' training steps side by side: one process per arm, stepped in turn by this one. `evaluation.efficiency` says the
 method.
 
-The worker is this module run as a script: it reads a recipe as one line of JSON, answers with what it holds, and then takes one
-training step per line that names a round.
+The worker is this module run as a script: it reads a recipe and the folder of its runs as one line of JSON, answers with what it
+holds, and then takes one training step per line that names a round.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from statistics import median
 from types import TracebackType
 from typing import IO, Any
@@ -30,7 +31,7 @@ from pareft.settings import MeasureSettings
 class Worker:
     """An arm's process: started, told to step, asked for its peak, and ended with the `with`."""
 
-    def __init__(self, arm: str, recipe: Recipe) -> None:
+    def __init__(self, arm: str, recipe: Recipe, home: Path | None) -> None:
         self.arm = arm
         self._errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115, closed in __exit__
         self._process = subprocess.Popen(
@@ -40,7 +41,7 @@ class Worker:
             stderr=self._errors,
             text=True,
         )
-        self._send(recipe.model_dump_json())
+        self._send(json.dumps({"recipe": recipe.model_dump(mode="json"), "home": str(home) if home else None}))
 
     def __enter__(self) -> "Worker":
         return self
@@ -91,8 +92,11 @@ def fits(record: EfficiencyRecord, arms: Mapping[str, Recipe], settings: Measure
     return taken and all(name in record.arms and record.arms[name].digest == digest_arm(arm) for name, arm in arms.items())
 
 
-def measure(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: Progress = SILENT) -> EfficiencyRecord:
-    """Measure every arm's training step and peak memory on the first batches of its training split.
+def measure(
+    arms: Mapping[str, Recipe], settings: MeasureSettings, *, home: Path | None = None, progress: Progress = SILENT
+) -> EfficiencyRecord:
+    """Measure every arm's training step and peak memory on the first batches of its training split. `home`: the folder of the arms'
+    runs, among which teachers may be.
 
     Raises:
         MeasurementError: a worker failed, for want of memory, say.
@@ -101,7 +105,7 @@ def measure(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: 
     progress.start("measure", total)
     done = 0
     with ExitStack() as stack:
-        workers = {arm: stack.enter_context(Worker(arm, recipe)) for arm, recipe in arms.items()}
+        workers = {arm: stack.enter_context(Worker(arm, recipe, home)) for arm, recipe in arms.items()}
         held = {arm: worker.receive() for arm, worker in workers.items()}
 
         def count(worker: Worker, number: int) -> float:
@@ -135,13 +139,15 @@ def measure(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: 
     )
 
 
-def measure_apart(arms: Mapping[str, Recipe], settings: MeasureSettings, *, progress: Progress = SILENT) -> EfficiencyRecord:
+def measure_apart(
+    arms: Mapping[str, Recipe], settings: MeasureSettings, *, home: Path | None = None, progress: Progress = SILENT
+) -> EfficiencyRecord:
     """As `measure`, one arm after the other: for arms that do not fit onto the machine together. The record's method says so.
 
     Raises:
         MeasurementError: an arm does not fit alone, or failed otherwise.
     """
-    records = {name: measure({name: arm}, settings, progress=progress) for name, arm in arms.items()}
+    records = {name: measure({name: arm}, settings, home=home, progress=progress) for name, arm in arms.items()}
     first = next(iter(records.values()))
     measured = {name: record.arms[name] for name, record in records.items()}
     return first.model_copy(update={"method": f"{APART}: {first.method}", "arms": measured})
@@ -163,14 +169,15 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
         answers.write(json.dumps(values) + "\n")
         answers.flush()
 
-    recipe = resolve(json.loads(requests.readline()))
+    asked = json.loads(requests.readline())
+    recipe, home = resolve(asked["recipe"]), Path(asked["home"]) if asked["home"] else None
     seed_everything(recipe.seed)
     prepared = prepare(recipe)
     rounds = recipe.measure or MeasureSettings()
     size = recipe.train.batch_size
     rows = encode_split(prepared, "train", limit=size * (rounds.warmup_steps + rounds.steps))
     before = reset_peak_memory()
-    with open_stepper(prepared, rows) as stepper:
+    with open_stepper(prepared, rows, home=home) as stepper:
         counted = count_parameters(stepper.model)
         answer(trainable=counted.trainable, total=counted.total)
         for line in requests:

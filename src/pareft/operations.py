@@ -20,28 +20,31 @@ FEW = 2  # so many different lengths are traced as they are
 SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
 
 
-def count_operations(recipe: Recipe, batches: Sequence[Sequence[tuple[int, int]]]) -> list[float]:
-    """Forward and backward of every batch, of the texts' own tokens (source, target): padding is not among them, nor are the
-    products for gradients of weights that are frozen. Attention is counted whole, as if nothing in it were masked.
+def count_operations(recipe: Recipe, batches: Sequence[Sequence[tuple[int, int]]], *, backward: bool = True) -> list[float]:
+    """Forward and, if asked, backward of every batch, of the texts' own tokens (source, target): padding is not among them, nor are
+    the products for gradients of weights that are frozen. Attention is counted whole, as if nothing in it were masked.
     """
     base = open_base(recipe.base, revision=recipe.revision)
     base.config._attn_implementation = "eager"  # the counter does not know every kernel
     model = adapt(build_on_meta(base.config, decide(base, recipe.prune, weights=False)), recipe.adapt)
     lengths = sorted({pair for batch in batches for pair in batch})
-    counts = {pair: _trace(model, pair) for pair in lengths} if len(lengths) <= FEW else _extrapolate(model, lengths)
+    few = len(lengths) <= FEW
+    counts = {pair: _trace(model, pair, backward) for pair in lengths} if few else _extrapolate(model, lengths, backward)
     return [sum(counts[pair] for pair in batch) for batch in batches]
 
 
-def _trace(model: Any, lengths: tuple[int, int]) -> float:
+def _trace(model: Any, lengths: tuple[int, int], backward: bool) -> float:
     source, target = (torch.ones(1, tokens, dtype=torch.long, device="meta") for tokens in lengths)
     with FlopCounterMode(display=False) as counter:
-        model(input_ids=source, labels=target).loss.backward()
+        loss = model(input_ids=source, labels=target).loss
+        if backward:
+            loss.backward()
     return float(counter.get_total_flops())
 
 
-def _extrapolate(model: Any, lengths: Iterable[tuple[int, int]]) -> dict[tuple[int, int], float]:
+def _extrapolate(model: Any, lengths: Iterable[tuple[int, int]], backward: bool) -> dict[tuple[int, int], float]:
     """Operations are 1, s, t, s², s·t and t² times something, in the tokens s of a source and t of a target."""
-    known = np.array([_trace(model, sample) for sample in SAMPLES])
+    known = np.array([_trace(model, sample, backward) for sample in SAMPLES])
     factors = np.linalg.solve(np.array([_terms(*sample) for sample in SAMPLES]), known)
     return {pair: float(np.array(_terms(*pair)) @ factors) for pair in lengths}
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
-from pareft.errors import ModelError
+from pareft.errors import ModelError, RecipeError
 from pareft.evaluation.metrics import check_references, describe_scorers
 from pareft.forecast import fits_plainly
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
@@ -21,7 +21,7 @@ from pareft.models.families import find_family
 from pareft.models.identity import check_weights
 from pareft.models.loading import load
 from pareft.models.plan import PruningPlan
-from pareft.models.structure import build_on_meta
+from pareft.models.structure import build_on_meta, count_parameters
 from pareft.models.surgery import check_plan
 from pareft.models.weights import list_tensors
 from pareft.pruning import plan
@@ -67,6 +67,10 @@ def prepare(recipe: Recipe) -> Prepared:
     adapted = check_adapter(base, decided, recipe)
     if recipe.train.cache_frozen_prefix:
         find_prefix(adapted)
+        if recipe.distill and recipe.distill.hidden:
+            raise RecipeError(
+                "distill.hidden is learnt behind layers that train.cache_frozen_prefix leaves out; let one of them be 0 or false"
+            )
     check_trackers(recipe.train.report_to)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
     lengths = {
@@ -139,7 +143,15 @@ def recomputes(prepared: Prepared) -> bool:
     if asked != "auto":
         return asked
     model = adapt(build_on_meta(prepared.base.config, prepared.plan), recipe.adapt)
-    return not fits_plainly(model, recipe, prepared.precision, room=available_bytes())
+    beside = _forecast_teacher(prepared) if recipe.distill and recipe.distill.listens else 0
+    return not fits_plainly(model, recipe, prepared.precision, room=available_bytes() - beside)
+
+
+def _forecast_teacher(prepared: Prepared) -> int:
+    """Bytes of a teacher that is the unpruned base; of one with an adapter, the frozen weights are the model's own."""
+    whole, kept = (build_on_meta(prepared.base.config, plan) for plan in (None, prepared.plan))
+    shared = count_parameters(kept).total if prepared.recipe.adapt else 0
+    return (count_parameters(whole).total - shared) * (2 if prepared.precision == "bf16" else 4)
 
 
 def encode_split(prepared: Prepared, name: str, *, limit: int | None = None, file: Path | None = None) -> Dataset:

@@ -14,6 +14,7 @@ from pareft.errors import RecipeError, suggest
 from pareft.settings import (
     AdapterSettings,
     DataSettings,
+    DistillSettings,
     EvaluateSettings,
     Ia3Settings,
     LoraSettings,
@@ -24,7 +25,7 @@ from pareft.settings import (
 )
 
 EXCLUSIVE = {"layers": "plan", "plan": "layers"}  # lines of prune of which only one holds
-PARTS = ("data", "prune", "adapt", "train", "evaluate", "measure")
+PARTS = ("data", "prune", "adapt", "distill", "train", "evaluate", "measure")
 METHOD = "lora"  # of an adapter for which none is named
 ADAPTERS = {name: model for model in (LoraSettings, Ia3Settings) for name in model.list_methods()}
 ARM_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+ -]*"
@@ -39,6 +40,7 @@ class Recipe(Settings):
     data: DataSettings
     prune: PruneSettings | None = None
     adapt: Annotated[LoraSettings | Ia3Settings, Field(discriminator="method")] | None = None
+    distill: DistillSettings | None = None
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     measure: MeasureSettings | None = MeasureSettings()

@@ -84,6 +84,18 @@ class StartRecord(Record):
     explained: dict[str, float]
 
 
+class DistillRecord(Record):
+    """Who taught: as the recipe names it, and a digest of its weights; the bytes of these that were in memory beside the model, and
+    those that are the model's own, `None` if it never had to be opened; the seconds in which it wrote its texts, if it did.
+    """
+
+    teacher: str
+    digest: str
+    added_bytes: int | None = None
+    shared_bytes: int | None = None
+    writing_seconds: float | None = None
+
+
 class TrainingRecord(Record):
     """What training did: steps taken, the best checkpoint's step, wall time with evaluations, that of the evaluations alone, how
     many were left out for their cost, everything that was logged; parameters in all and trained, and the precision. All of it
@@ -100,6 +112,7 @@ class TrainingRecord(Record):
     trainable: int = 0
     precision: str | None = None
     start: StartRecord | None = None
+    distill: DistillRecord | None = None
 
 
 class RunRecord(Record):
@@ -121,6 +134,7 @@ class RunRecord(Record):
     steps: int
     best_step: int | None
     start: StartRecord | None = None
+    distill: DistillRecord | None = None
     scores: dict[str, float]
     history: list[dict[str, float]]
 

@@ -14,6 +14,7 @@ ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.
 COMPARISON, EFFICIENCY = "comparison.json", "efficiency.json"  # beside the runs that were compared and measured together
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
 CHECKPOINTS, STARTED, TRAINED, PREFIX, ENCODED = "checkpoints", "start.json", "trained.json", "prefix", "encoded/train.arrow"
+TAUGHT, TEACHER, SOFT = "taught.json", "teacher", "soft"  # in the checkpoints: the teacher's record, its texts, its chances
 BESIDE_THE_RUN = ("measure", "evaluate.untouched", "train.report_to")  # keys that change what is done around a run, and not the run
 SCORING = {
     "evaluate.metrics": "",

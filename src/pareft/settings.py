@@ -138,6 +138,51 @@ class Ia3Settings(AdapterSettings):
     method: Literal["ia3"]
 
 
+UNPRUNED = "base"  # the teacher that is the unpruned base
+
+
+class DistillSettings(Settings):
+    """Learning from a `teacher`: `base`, the unpruned base; the name of a run beside this one, or of an arm; the folder of a run or
+    a checkpoint. What is learnt is labels · cross entropy + logits · divergence + hidden · distance.
+
+    `logits`: from the teacher's chances for every token at a `temperature` (arXiv 1503.02531), those of the `top` likeliest tokens
+    and of all others together, `null` for each by itself; `hidden`: from its states behind the layers that were kept; `targets:
+    teacher`: on the texts that it writes by `num_beams` (as many as the evaluation, unless given) in place of the data's (arXiv
+    1606.07947). `cache`: what it says of an example is kept on disk from the first time on, `true` beside the run until it ends,
+    or in a folder, for other runs of the same teacher, data and tokenizer, too.
+    """
+
+    teacher: str = UNPRUNED
+    labels: NonNegativeFloat = 1.0
+    logits: NonNegativeFloat = 1.0
+    temperature: PositiveFloat = 2.0
+    top: PositiveInt | None = 64
+    hidden: NonNegativeFloat = 0.0
+    targets: Literal["data", "teacher"] = "data"
+    num_beams: PositiveInt | None = None
+    cache: bool | str = False
+
+    @property
+    def listens(self) -> bool:
+        """Whether the loss has a part that a teacher must be asked for."""
+        return bool(self.logits or self.hidden)
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is anything that a teacher must be there for."""
+        return self.listens or self.targets == "teacher"
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "DistillSettings":
+        if not (self.labels or self.logits or self.hidden):
+            raise ValueError("of labels, logits and hidden one must be more than 0, or nothing is learnt")
+        if self.cache and self.hidden:
+            raise ValueError("states are not kept, so that a cache and hidden do not go together; let one of them be 0 or false")
+        if self.cache and self.logits and self.top is None:
+            raise ValueError("a cache keeps the likeliest tokens: give top, such as 64")
+        return self
+
+
 RougeName = Literal["rouge1", "rouge2", "rougeL", "rougeLsum"]
 BestMetric = RougeName | Literal["bleu", "bertscore_f1", "summac_zs", "accuracy", "macro_f1", "matthews", "pearson", "spearman"]
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 from pareft.readying import Prepared, build_model, recomputes
 from pareft.runtime import Precision, autocast
 from pareft.settings import FastSettings, TrainSettings
+from pareft.teaching import find_teacher, teach
+from pareft.tuning.distilling import Distiller
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
 from pareft.tuning.prefix.serving import keep_prefix
@@ -29,11 +32,12 @@ class Stepper:
         *,
         fast: FastSettings | None = None,
         multiple: int | None = MULTIPLE,
+        distiller: Distiller | None = None,
     ) -> None:
         """`fast`: how batches are cut in parts; without it they are not. `multiple`: sources and targets are padded to one of it;
-        without it, to the longest.
+        without it, to the longest. `distiller`: whose loss is learnt.
         """
-        self.model, self.precision, self._fast = model.train(), precision, fast
+        self.model, self.precision, self._fast, self._distiller = model.train(), precision, fast, distiller
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(
             self._trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -44,7 +48,7 @@ class Stepper:
         """Train on a batch of rows with `input_ids`, `attention_mask` and `labels`; returns the seconds, padding not among them."""
         batch = self._collate(list(rows)).to(self.model.device)
         started = time.perf_counter()
-        learn(self.model, batch, self.precision, self._fast)
+        learn(self.model, batch, self.precision, self._fast, self._distiller)
         torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -54,23 +58,28 @@ class Stepper:
     @torch.no_grad()
     def look(self, rows: Sequence[dict[str, Any]]) -> None:
         """Compute rows forward, as a first epoch does."""
+        batch = self._collate(list(rows)).to(self.model.device)
         with autocast(self.precision):
-            self.model(**self._collate(list(rows)).to(self.model.device))
+            if self._distiller:
+                self._distiller.compute(self.model, batch)
+            else:
+                self.model(**batch)
 
 
-def learn(model: Any, batch: Any, precision: Precision, fast: FastSettings | None) -> None:
-    """Forward and backward of a batch; with `fast`, in the parts that it says."""
+def learn(model: Any, batch: Any, precision: Precision, fast: FastSettings | None, distiller: Distiller | None = None) -> None:
+    """Forward and backward of a batch; with `fast`, in the parts that it says. `distiller`: whose loss is learnt."""
     tokens = (batch["labels"] != IGNORED).sum()
     for part in divide(batch, model, fast) if fast else [batch]:
         with autocast(precision):
-            loss = model(**part).loss
+            loss = distiller.compute(model, part)[0] if distiller else model(**part).loss
         (loss * (part["labels"] != IGNORED).sum() / tokens).backward()
 
 
 @contextmanager
-def open_stepper(prepared: Prepared, rows: Dataset | None = None) -> Iterator[Stepper]:
+def open_stepper(prepared: Prepared, rows: Dataset | None = None, *, home: Path | None = None) -> Iterator[Stepper]:
     """A run's model, built and computing as its training has it; with `rows`, which it will step on, behind a frozen prefix that a
-    first epoch has left.
+    first epoch has left, and with all that a cached teacher says. `home`: where the teacher is, if it is a run that is named;
+    before that has trained, it is the base.
     """
     model, settings = build_model(prepared), prepared.recipe.train
     if recomputes(prepared):
@@ -82,8 +91,14 @@ def open_stepper(prepared: Prepared, rows: Dataset | None = None) -> Iterator[St
             stack.enter_context(
                 keep_prefix(model, kept, settings.cache_frozen_prefix, cross=cross, folder=None, precision=prepared.precision)
             )
+        distill, distiller = prepared.recipe.distill, None
+        if distill and distill.listens:
+            apart = distill.model_copy(update={"cache": bool(distill.cache) and rows is not None})
+            teacher = find_teacher(prepared, home, untrained=True)
+            distiller = stack.enter_context(teach(teacher, apart, model, prepared, rows, folder=None))
         stack.enter_context(quicken(model, settings.fast))
-        stepper = Stepper(model, prepared.tokenizer, settings, prepared.precision, fast=settings.fast)
+        stepper = Stepper(model, prepared.tokenizer, settings, prepared.precision, fast=settings.fast, distiller=distiller)
+        kept = rows if kept is not None or (distill and distill.cache) else None
         if kept is not None:
             for start in range(0, len(kept), settings.batch_size):
                 stepper.look([kept[place] for place in range(start, min(start + settings.batch_size, len(kept)))])

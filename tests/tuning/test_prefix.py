@@ -15,9 +15,9 @@ from pareft.errors import PareftWarning, RecipeError
 from pareft.recipe import resolve
 from pareft.settings import LoraSettings
 from pareft.tuning.adapters import attach
+from pareft.tuning.number_store import NumberStore
 from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.prefix.serving import keep_prefix
-from pareft.tuning.prefix.store import NumberStore
 
 SETTINGS = LoraSettings(target="all", rank=2, alpha=4, dropout=0.0)
 DECODER, UPPER, BOTH = {"decoder": "all"}, {"encoder": [3, 4], "decoder": "all"}, {"decoder": [2, 3]}

@@ -30,17 +30,26 @@ _NOT_HOW = {"_name_or_path", "transformers_version", PLAN_KEY, LAYERS_KEY}  # wh
 _NOT_WHICH = {"truncation", "padding"}  # what a tokenizer remembers of its last call
 
 
+def digest_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Identify how a tokenizer cuts texts, whatever it was asked last."""
+    return hashlib.sha256(json.dumps(_describe(tokenizer), sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _describe(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    pieces = json.loads(backend.to_str()) if backend else tokenizer.get_vocab()
+    return {key: value for key, value in pieces.items() if key not in _NOT_WHICH}
+
+
 def make_key(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: EvaluateSettings, sources: Sequence[Any]) -> str:
     """What predictions depend on: weights, config, tokenizer, how is written, versions, and `sources`, whatever tells these from
     others.
     """
     configs = [model.config.to_dict(), model.generation_config.to_dict()] if model.generation_config else [model.config.to_dict()]
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    pieces = json.loads(backend.to_str()) if backend else tokenizer.get_vocab()
     content = [
         digest_state(model),
         [{key: value for key, value in config.items() if key not in _NOT_HOW} for config in configs],
-        {key: value for key, value in pieces.items() if key not in _NOT_WHICH},
+        _describe(tokenizer),
         settings.how_to_write(),
         [library.__version__ for library in (torch, transformers, tokenizers)],
         *sources,

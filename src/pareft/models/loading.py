@@ -1,6 +1,5 @@
 """Load a base through a plan. Only the kept tensors are read, so the peak memory is the pruned model's."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -114,8 +113,8 @@ def load(
 def load_beside(
     model: PreTrainedModel, base: Base, plan: PruningPlan, frozen: Mapping[str, torch.Tensor], *, dtype: torch.dtype
 ) -> PreTrainedModel:
-    """The whole base, in eval mode and frozen, beside a model of what a plan keeps of it: kept weights are that model's own tensors
-    and must not be written, so that the memory it adds is that of the dropped layers.
+    """The whole base, in eval mode and frozen, with the plan that keeps all of it, beside a model of what a plan keeps of it: kept
+    weights are that model's own tensors and must not be written, so that the memory it adds is that of the dropped layers.
 
     Args:
         model: it goes to its device.
@@ -133,9 +132,11 @@ def load_beside(
     read = {name: Piece(name) for name in tensors if name not in shared}
     build = find_class(base.config, None)
     found = dict(read_pieces(tensors, read, _make_choice(build, dtype)))
-    config = copy.deepcopy(base.config)
+    config = prune_config(base.config, plan.whole())
     device = {"": model.device} if model.device.type != "cpu" else None  # without it, everything would be moved to the processor
     whole: PreTrainedModel = build.from_pretrained(None, config=config, state_dict=found | shared, dtype=dtype, device_map=device)
+    whole.name_or_path = base.place
+    sign(know_plan(whole, plan.whole()))
     return whole.eval().requires_grad_(False)
 
 

@@ -1,12 +1,14 @@
-"""What a model holds: its shapes on `meta`, counts of its parameters."""
+"""What a model holds: its shapes on `meta`, counts of its parameters, its layers."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from pareft.models.classes import find_class
+from pareft.models.families.schema import Stack
 from pareft.models.plan import PruningPlan
 from pareft.models.surgery import model_class, prune_config
 
@@ -35,3 +37,17 @@ def build_on_meta(config: PreTrainedConfig, plan: PruningPlan | None = None) -> 
     build = find_class(config)
     with torch.device("meta"):
         return model_class(build, config, plan)(prune_config(config, plan)) if plan else build(config)
+
+
+def find_layers(model: Any, stack: Stack) -> nn.ModuleList:
+    """The layers of a model's stack; the model may be on `meta`."""
+    body = getattr(model, stack.part) if stack.part else model
+    layers: nn.ModuleList = body.base_model.get_submodule(stack.path)
+    return layers
+
+
+def find_states(output: Any) -> torch.Tensor:
+    """The states among what a layer gives, which are all of it in some families and the first part in others."""
+    found = output[0] if isinstance(output, tuple) else output
+    assert isinstance(found, torch.Tensor)
+    return found

@@ -28,6 +28,7 @@ from pareft.errors import AdapterError
 from pareft.models.families import Family, find_family
 from pareft.models.families.schema import Stack
 from pareft.models.plan import PruningPlan
+from pareft.models.structure import find_layers, find_states
 from pareft.runtime import Precision, autocast
 from pareft.tuning.fast.batches import IGNORED
 
@@ -87,7 +88,7 @@ def check_bridges(model: PeftModel, plan: PruningPlan) -> list[tuple[Gap, Linear
     family, found = find_family(base.config), []
     stacks = {stack.name: stack for stack in family.stacks}
     for gap in list_gaps(plan):
-        module = _find_writer(_find_layer(base, stacks[gap.stack], gap.layer), stacks[gap.stack], family)
+        module = _find_writer(find_layers(base, stacks[gap.stack])[gap.layer], stacks[gap.stack], family)
         if not isinstance(module, Linear) or name not in module.lora_A:
             raise AdapterError(
                 "adapt.start: gap bridges dropped layers by the feed-forward output of the layer before them, and "
@@ -158,7 +159,8 @@ class _Observer:
         """Inside, what the base computes at the gap is seen."""
         family = find_family(self.whole.config)
         stack = next(stack for stack in family.stacks if stack.name == self.gap.stack)
-        layer, last = (_find_layer(self.whole, stack, number) for number in (self.gap.before, self.gap.last))
+        layers = find_layers(self.whole, stack)
+        layer, last = layers[self.gap.before], layers[self.gap.last]
         writer = _find_writer(layer, stack, family)
         with ExitStack() as hooks:
 
@@ -168,8 +170,8 @@ class _Observer:
             watch(writer, lambda _, given, made: self.seen.update(come_in=given[0]))
             for norm in (module for module in layer.modules() if type(module).__name__.endswith("Norm")):
                 watch(norm, lambda module, given, made: self.seen.setdefault("norms", []).append((module, given[0], made)))
-            watch(layer, lambda _, given, made: self.seen.update(out=_first(made)))
-            watch(last, lambda _, given, made: self.seen.update(wanted=_first(made)))
+            watch(layer, lambda _, given, made: self.seen.update(out=find_states(made)))
+            watch(last, lambda _, given, made: self.seen.update(wanted=find_states(made)))
             yield
 
     def turn_to(self, batch: Batch, *, choosing: bool) -> None:
@@ -272,18 +274,7 @@ def _measure(update: torch.Tensor, sums: _Sums, metric: torch.Tensor, used: int)
     return float(total - 2 * (update * cross).sum() + ((update @ inner) * update).sum())
 
 
-def _first(made: Any) -> torch.Tensor:
-    found = made[0] if isinstance(made, tuple) else made
-    assert isinstance(found, torch.Tensor)
-    return found
-
-
-def _find_layer(base: Any, stack: Stack, number: int) -> Any:
-    body = getattr(base, stack.part) if stack.part else base
-    return body.base_model.get_submodule(stack.path)[number]
-
-
-def _find_writer(layer: nn.Module, stack: Stack, family: Family) -> Any:
+def _find_writer(layer: Any, stack: Stack, family: Family) -> Any:
     """The feed-forward output of a layer."""
     if stack.width is None:
         raise AdapterError(

@@ -32,6 +32,7 @@ from pareft.records import TrainingRecord
 from pareft.runtime import Precision, autocast, find_processes
 from pareft.settings import FastSettings, TrainSettings
 from pareft.tuning.allocating import AllocateRanks, needs_allocating
+from pareft.tuning.distilling import Distiller
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
 
@@ -100,10 +101,18 @@ class _Trainer(Seq2SeqTrainer):
     optimizer: torch.optim.Optimizer | None
 
     def __init__(
-        self, *, evaluate: Evaluate, report: _Report, fast: FastSettings, lora_plus: float | None, **settings: Any
+        self,
+        *,
+        evaluate: Evaluate,
+        report: _Report,
+        fast: FastSettings,
+        lora_plus: float | None,
+        distiller: Distiller | None,
+        **settings: Any,
     ) -> None:
         super().__init__(callbacks=[EarlyStoppingCallback(settings.pop("patience")), report], **settings)
         self._evaluate_task, self._report, self._fast, self._lora_plus = evaluate, report, fast, lora_plus
+        self._distiller = distiller
         self.model_accepts_loss_kwargs = True  # has the trainer count the tokens of a whole batch
 
     def create_optimizer(self, *args: Any, **options: Any) -> Any:
@@ -125,10 +134,13 @@ class _Trainer(Seq2SeqTrainer):
         return torch.stack([super(_Trainer, self).training_step(model, part, num_items_in_batch) for part in parts]).sum()
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-        """The model's loss, a mean over the targets' tokens it was given, as their part in the mean over the whole batch, whatever
-        steps and processes share that. (BART takes the number of tokens, and ignores it.)
+        """The model's loss or the distiller's, a mean over the targets' tokens it was given, as their part in the mean over the
+        whole batch, whatever steps and processes share that. (BART takes the number of tokens, and ignores it.)
         """
-        loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
+        if self._distiller:
+            loss, outputs = self._distiller.compute(model, inputs)
+        else:
+            loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if num_items_in_batch is not None:
             loss = loss * (inputs["labels"] != IGNORED).sum() / num_items_in_batch * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
@@ -163,13 +175,14 @@ def train(
     share: float | None = None,
     fast: FastSettings | None = None,
     lora_plus: float | None = None,
+    distiller: Distiller | None = None,
     on_progress: OnProgress,
 ) -> TrainingRecord:
     """Train in place, from the last checkpoint in the output folder if there is one; the model ends with the best one's weights.
 
     `arguments` are those of `make_arguments`; training ends early after `patience` evaluations without a better score. Evaluations
     that would take more than `share` of the time are left out, but for the first and the last. `fast`: the ways that are taken, all
-    by default. `lora_plus`: LoRA's second matrices learn so many times as fast.
+    by default. `lora_plus`: LoRA's second matrices learn so many times as fast. `distiller`: whose loss is learnt.
     """
     report, fast = _Report(on_progress, share), fast or FastSettings()
     with _lent(model), quicken(model, fast):
@@ -178,6 +191,7 @@ def train(
             report=report,
             fast=fast,
             lora_plus=lora_plus,
+            distiller=distiller,
             patience=patience,
             model=model,
             args=arguments,

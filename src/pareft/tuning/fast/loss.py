@@ -8,7 +8,7 @@ bf16 then, and it is slow on a processor.)
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -16,9 +16,20 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from pareft.runtime import find_computing_dtype
+from pareft.tuning.fast.batches import IGNORED
 from pareft.tuning.replacing import replace_forward
 
 AT_A_TIME = 2**23  # logits that are held together
+
+
+class Also(Protocol):
+    """What is asked of logits besides their cross entropy: `measure` by autograd, `grade` with its gradient at once."""
+
+    def measure(self, logits: torch.Tensor, some: slice) -> torch.Tensor:
+        """The sum of it over some rows. logits: (n, V) float32, of the targets' rows `some`"""
+
+    def grade(self, logits: torch.Tensor, some: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `measure`, with the gradient for the logits, (n, V)."""
 
 
 class Logits:
@@ -109,12 +120,32 @@ def _find_loss(
     dtype = find_computing_dtype(hidden)
     if dtype == torch.float16:  # whose gradients must be scaled before they are computed
         return None
-    total: torch.Tensor = _Loss.apply(hidden, head, bias, labels, ignore_index, dtype)  # type: ignore[no-untyped-call]
+    total: torch.Tensor = _Loss.apply(hidden, head, bias, labels, ignore_index, dtype, 1.0, None)  # type: ignore[no-untyped-call]
     return total if reduction == "sum" else total / (labels != ignore_index).sum()
 
 
+def mean_loss(logits: Any, labels: torch.Tensor, *, weight: float, also: Also | None) -> torch.Tensor:
+    """`weight` times the cross entropy of the targets and what else is asked, as the mean over the targets' tokens.
+
+    logits: (B, T, V), or their promise, of which then no more than some rows are held at a time; labels: (B, T)
+    """
+    there = labels != IGNORED
+    targets = labels[there]
+    if isinstance(logits, Logits) and (dtype := find_computing_dtype(logits.hidden)) != torch.float16:
+        chosen = logits.hidden[there]
+        total: torch.Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
+            chosen, logits.weight, logits.bias, targets, IGNORED, dtype, weight, also
+        )
+    else:
+        rows = logits[there].float()
+        total = weight * functional.cross_entropy(rows, targets, reduction="sum")
+        if also is not None:
+            total = total + also.measure(rows, slice(0, len(rows)))
+    return total / len(targets)
+
+
 class _Loss(torch.autograd.Function):
-    """The sum of the rows' losses."""
+    """The sum of the rows' losses: cross entropy times `share`, and what else is asked."""
 
     @staticmethod
     def forward(
@@ -125,6 +156,8 @@ class _Loss(torch.autograd.Function):
         labels: torch.Tensor,
         ignored: int,
         dtype: torch.dtype,
+        share: float,
+        also: Also | None,
     ) -> torch.Tensor:
         total = hidden.new_zeros((), dtype=torch.float32)
         of_hidden, of_weight, of_bias = (
@@ -143,9 +176,14 @@ class _Loss(torch.autograd.Function):
                 counted = (targets != ignored).unsqueeze(1)
                 logits = functional.linear(rows, cast, None if bias is None else bias.to(dtype)).float()
                 places = targets.where(targets != ignored, 0).unsqueeze(1)
+                asked = also.grade(logits, slice(first, first + len(rows))) if also is not None else None
                 chances = functional.log_softmax(logits, -1)
-                total -= (chances.gather(1, places) * counted).sum()
-                gradient = chances.exp_().scatter_add_(1, places, -torch.ones_like(places, dtype=chances.dtype)).mul_(counted)
+                total -= share * (chances.gather(1, places) * counted).sum()
+                gradient = chances.exp_().scatter_add_(1, places, -torch.ones_like(places, dtype=chances.dtype))
+                gradient.mul_(counted if share == 1 else share * counted)
+                if asked is not None:
+                    total += asked[0]
+                    gradient += asked[1]
                 if of_bias is not None:
                     of_bias += gradient.sum(0).view(of_bias.shape)
                 narrow = gradient.to(dtype)
@@ -163,7 +201,7 @@ class _Loss(torch.autograd.Function):
             None if value is None else (value * gradients[0]).to(dtype)
             for value, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         )
-        return (*found, None, None, None)
+        return (*found, None, None, None, None, None)
 
 
 @contextmanager

@@ -1,10 +1,9 @@
 """A model trained behind its frozen prefix: the prefix's states come from the store, or are computed, kept and passed on."""
 
-import hashlib
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,9 +24,9 @@ from pareft.models.families import find_family
 from pareft.models.identity import read_fingerprint
 from pareft.runtime import Precision, autocast, find_processes
 from pareft.settings import count_bytes
+from pareft.tuning.number_store import NumberStore, digest_keys, identify
 from pareft.tuning.prefix.ending import Entry, Prefix, find_prefix
 from pareft.tuning.prefix.entering import enter, evaluating, reach
-from pareft.tuning.prefix.store import NumberStore
 from pareft.tuning.replacing import replace_forward
 
 SHARE = 0.5  # of the free disk, where no size is given
@@ -169,7 +168,7 @@ class _Wanted:
         return sum(self.lengths.values()) * sum(self.widths) * self.dtype.itemsize
 
     def open(self, folder: Path | None, key: dict[str, Any], share: float) -> _Rows:
-        more = {"examples": _digest(self.lengths), "widths": list(self.widths), "dtype": str(self.dtype)}
+        more = {"examples": digest_keys(self.lengths), "widths": list(self.widths), "dtype": str(self.dtype)}
         counts = [length * width for length in self.lengths.values() for width in self.widths]
         store = NumberStore(folder, key | more, counts, dtype=self.dtype, limit_bytes=int(share * self.bytes))
         return _Rows(store, list(self.lengths.values()), {known: number for number, known in enumerate(self.lengths)}, self.widths)
@@ -192,10 +191,10 @@ class _Server:
         pairs: dict[bytes, int] = {}
         for batch in examples.with_format("numpy").iter(1000):
             for source, labels in zip(batch["input_ids"], batch["labels"], strict=True):
-                known = _identify(source)
+                known = identify(source)
                 sources[known] = len(source)
                 if self.prefix.decoder:
-                    pairs[_identify(self._shift(labels)[0].numpy(), known)] = len(labels)
+                    pairs[identify(self._shift(labels)[0].numpy(), known)] = len(labels)
         return sources, pairs
 
     def _shift(self, labels: Sequence[int]) -> torch.Tensor:
@@ -242,7 +241,7 @@ class _Server:
             return plain(input_ids=input_ids, attention_mask=attention_mask, **more)
         lengths = attention_mask.sum(1).tolist()
         tokens = input_ids.cpu().numpy()
-        self.sources = [_identify(row[:length]) for row, length in zip(tokens, lengths, strict=True)]
+        self.sources = [identify(row[:length]) for row, length in zip(tokens, lengths, strict=True)]
 
         def compute(some: list[int]) -> torch.Tensor:
             with evaluating(entry.root), reach(entry) as reached:
@@ -307,12 +306,4 @@ class _Server:
     def _name_pair(self, source: bytes, tokens: np.ndarray) -> tuple[bytes, bytes]:
         """What a padded target's pair may be known by: in padding, its last token is one that the decoder needs not be given."""
         real = int(np.flatnonzero(tokens != self.base.config.pad_token_id).max(initial=0)) + 1
-        return _identify(tokens[:real], source), _identify(tokens[: real - 1], source)
-
-
-def _identify(tokens: np.ndarray, source: bytes = b"") -> bytes:
-    return hashlib.blake2b(np.asarray(tokens, dtype=np.int64).tobytes(), key=source, digest_size=16).digest()
-
-
-def _digest(keys: Iterable[bytes]) -> str:
-    return hashlib.blake2b(b"".join(keys), digest_size=8).hexdigest()
+        return identify(tokens[:real], source), identify(tokens[: real - 1], source)
