@@ -9,7 +9,7 @@ from conftest import save_base
 from test_cli import call
 
 import pareft
-from pareft import teaching
+from pareft import readying, teaching
 from pareft.arms import compare, order_arms
 from pareft.artefact import load_writer
 from pareft.budgets import share_out
@@ -20,7 +20,9 @@ from pareft.readying import prepare
 from pareft.recipe import resolve, select_arm
 from pareft.records import RunRecord
 from pareft.settings import DistillSettings
-from pareft.teaching import find_teacher, open_teacher
+from pareft.teaching import writing
+from pareft.teaching.finding import find_teacher
+from pareft.teaching.opening import forecast_bytes, open_teacher
 from pareft.tuning import training
 from pareft.tuning.distilling import Distiller
 
@@ -119,7 +121,7 @@ def test_trained_weights_and_pruned_runs_teach_too(values, run_full):
 def test_a_cache_in_a_folder_serves_other_runs_of_the_same_teacher(values, tmp_path, monkeypatch):
     values["train"] |= {"epochs": 2, "max_steps": None}
     first = pareft.run(make(values, cache=str(tmp_path / "cache")), out=tmp_path / "first", arm="lora+l-prun")
-    assert (tmp_path / "cache" / "soft.json").is_file()
+    assert (tmp_path / "cache" / "soft" / "soft.json").is_file()
     values["adapt"]["rank"] = 3
     monkeypatch.setattr(teaching, "open_teacher", lambda *_: pytest.fail("the teacher was opened"))
     second = pareft.run(make(values, cache=str(tmp_path / "cache")), out=tmp_path / "second", arm="lora+l-prun")
@@ -156,8 +158,8 @@ def test_the_teachers_texts_are_the_targets(values, run_full, monkeypatch):
 
 
 def test_writing_that_is_killed_goes_on_and_is_kept_in_a_cache(values, run_full, monkeypatch):
-    folder = run_full / "texts"
-    recipe = make(values, teacher="full", targets="teacher", logits=0.0, cache=str(folder))
+    folder = run_full / "cache" / "teacher"
+    recipe = make(values, teacher="full", targets="teacher", logits=0.0, cache=str(folder.parent))
     plain, calls = predictions.write_batch, []
 
     def write(*arguments):
@@ -177,13 +179,13 @@ def test_writing_that_is_killed_goes_on_and_is_kept_in_a_cache(values, run_full,
     rows = [json.loads(line) for line in (folder / "targets.jsonl").read_text().splitlines()]
     assert len(rows) == prepare(select_arm(recipe, "full")).splits["train"].height
     assert ((folder / "targets.jsonl").stat().st_mode & 0o077) == 0
-    monkeypatch.setattr(teaching, "predict", lambda *_, **__: pytest.fail("written again"))
+    monkeypatch.setattr(writing, "predict", lambda *_, **__: pytest.fail("written again"))
     values["adapt"]["rank"] = 3
     pareft.run(
-        make(values, teacher="full", targets="teacher", logits=0.0, cache=str(folder)), out=run_full / "b", arm="lora+l-prun"
+        make(values, teacher="full", targets="teacher", logits=0.0, cache=str(folder.parent)), out=run_full / "b", arm="lora+l-prun"
     )
-    other = make(values, teacher="full", targets="teacher", logits=0.0, cache=str(folder), num_beams=4)
-    with pytest.raises(RunError, match="another writing"):
+    other = make(values, teacher="full", targets="teacher", logits=0.0, cache=str(folder.parent), num_beams=4)
+    with pytest.raises(RunError, match="written otherwise"):
         pareft.run(other, out=run_full / "c", arm="lora+l-prun")
 
 
@@ -276,6 +278,8 @@ def test_the_command_line_says_what_teachers_there_are(values, run_full, tmp_pat
         ({"hidden": 1, "cache": True}, "a cache and hidden do not go together"),
         ({"top": None, "cache": True}, "give top, such as 64"),
         ({"temperature": 0}, "distill.temperature"),
+        ({"labels": 0.5, "logits": 0}, "labels counts beside logits or hidden"),
+        ({"num_beams": 4}, "num_beams is how a teacher writes"),
         ({"teachr": "base"}, "Did you mean distill.teacher"),
     ],
 )
@@ -305,3 +309,100 @@ def test_nothing_random_is_used_up_for_a_teacher(values, tmp_path):
     distiller = Distiller(model, DistillSettings(), prepared.plan, lambda: open_teacher(found, model, prepared))
     assert distiller.teacher is not None
     assert torch.equal(torch.random.get_rng_state(), expected)
+
+
+def test_texts_and_chances_share_a_folder(values, run_full):
+    for _ in range(2):
+        record = pareft.run(
+            make(values, teacher="full", targets="teacher", cache=str(run_full / "cache")), out=run_full / "s", arm="lora+l-prun"
+        )
+        assert record.distill
+        shutil.rmtree(run_full / "s")
+    assert {path.name for path in (run_full / "cache").iterdir()} == {"soft", "teacher"}
+
+
+def test_a_refused_cache_leaves_no_run_that_refuses_another(values, run_full, tmp_path):
+    cache = tmp_path / "cache"
+    pareft.run(make(values, teacher="full", cache=str(cache)), out=run_full / "a", arm="lora+l-prun")
+    with pytest.raises(RunError, match="another temperature"):
+        pareft.run(make(values, teacher="full", temperature=1.0, cache=str(cache)), out=run_full / "b", arm="lora+l-prun")
+    assert not (run_full / "b").exists()
+    asked = make(values, teacher="full", temperature=1.0, cache=str(tmp_path / "other"))
+    assert pareft.run(asked, out=run_full / "b", arm="lora+l-prun").distill
+
+
+def test_texts_that_were_changed_are_refused(values, run_full):
+    recipe = make(values, teacher="full", targets="teacher", logits=0.0, cache=str(run_full / "cache"))
+    pareft.run(recipe, out=run_full / "a", arm="lora+l-prun")
+    texts = run_full / "cache" / "teacher" / "targets.jsonl"
+    for content in ("{", "\n".join(texts.read_text().splitlines()[:3])):
+        texts.write_text(content)
+        shutil.rmtree(run_full / "a", ignore_errors=True)
+        with pytest.raises(RunError, match="cannot read the teacher's texts"):
+            pareft.run(recipe, out=run_full / "a", arm="lora+l-prun")
+
+
+def test_a_teacher_that_changed_in_between_is_refused(values, run_full, monkeypatch):
+    recipe = make(values, teacher="full")
+    plain = training._Report.on_step_end
+
+    def kill(self, args, state, control, **more):
+        if state.global_step == 3:
+            raise KeyboardInterrupt
+        return plain(self, args, state, control, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training._Report, "on_step_end", kill)
+        with pytest.raises(KeyboardInterrupt):
+            pareft.run(recipe, out=run_full / "student", arm="lora+l-prun")
+    shutil.rmtree(run_full / "full")
+    values["seed"] = 7
+    pareft.run(resolve(values), out=run_full / "full", arm="full")
+    with pytest.raises(RunError, match="began to learn from full as it was"):
+        pareft.run(recipe, out=run_full / "student", arm="lora+l-prun")
+
+
+def test_adalora_and_an_arm_called_base_are_refused(values, tmp_path):
+    values["adapt"] = {"method": "adalora", "rank": 2}
+    with pytest.raises(RecipeError, match="adalora adds a penalty"):
+        pareft.run(make(values), out=tmp_path / "run", arm="lora+l-prun")
+    values["adapt"] = {"rank": 2}
+    values["arms"]["base"] = {}
+    with pytest.raises(RecipeError, match="an arm is called 'base'"):
+        compare(make(values), out=tmp_path / "out")
+
+
+def test_a_search_says_at_once_that_there_is_no_such_teacher(values, tmp_path):
+    pytest.importorskip("optuna")
+    from pareft.search import search
+
+    with pytest.raises(RecipeError, match="no 'full'"):
+        search(select_arm(make(values, teacher="full"), "lora+l-prun"), tmp_path / "out", metric="rouge1", trials=1, space=["rank"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("teacher", [{"prune": None, "adapt": None}, {"prune": None}, {"adapt": None}])
+def test_steps_are_measured_beside_a_teacher_that_has_yet_to_be_trained(values, tmp_path, teacher):
+    values["arms"] = {"teacher": teacher, "student": {"distill": LEARNING | {"teacher": "teacher"}}}
+    recipe = resolve(values)
+    prepared = prepare(select_arm(recipe, "student"))
+    standing_in = find_teacher(prepared, tmp_path, stand_in=select_arm(recipe, "teacher"))
+    pareft.run(recipe, out=tmp_path / "teacher", arm="teacher")
+    trained = find_teacher(prepared, tmp_path)
+    assert standing_in.shares(prepared) == trained.shares(prepared) == (teacher == {"prune": None})
+    assert forecast_bytes(standing_in, prepared) == forecast_bytes(trained, prepared)
+    model = readying.build_model(prepared)
+    sizes = [sum(p.nbytes for p in open_teacher(found, model, prepared).parameters()) for found in (standing_in, trained)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.02)  # of stored biases some are the adapter's
+    comparison = compare(recipe, out=tmp_path / "out", equal="time")
+    assert comparison.budget
+
+
+def test_full_fine_tuning_under_bf16_has_its_teacher_in_bf16(values, tmp_path):
+    values["train"]["precision"] = "bf16"
+    values["arms"]["l-prun"] = {"adapt": None, "distill": LEARNING}
+    recipe = resolve(values)
+    prepared = prepare(select_arm(recipe, "l-prun"))
+    model = readying.build_model(prepared)
+    assert {p.dtype for p in open_teacher(find_teacher(prepared, None), model, prepared).parameters()} == {torch.bfloat16}
+    assert pareft.run(recipe, out=tmp_path / "run", arm="l-prun").distill

@@ -39,7 +39,7 @@ from pareft.run_folder import (
 from pareft.runtime import choose_writing_precision, find_processes, free_memory
 from pareft.scoring import evaluate_split, round_scores, score_again
 from pareft.settings import UNPRUNED
-from pareft.teaching import check_taught, find_teacher
+from pareft.teaching.finding import check_taught, find_teacher
 
 OnArm = Callable[[str, RunRecord], None]
 NO_SCORES = {"no_number"}  # values of examples that no corpus score comes from
@@ -100,6 +100,7 @@ def _compare(
             f"{out}/NAME, and then pareft compare alone, which reads them"
         )
     arms, budget = {name: select_arm(recipe, name) for name in recipe.arms}, None
+    order = order_arms(arms, out)
     if equal != "steps":
         efficiency = _measure_once(arms, recipe, out, home, progress) if recipe.measure and equal == "time" else None
         budget = share_out(recipe, equal, efficiency)
@@ -110,7 +111,6 @@ def _compare(
     for name, arm in asked.items():
         check_folder(out / name, arm)
     check_comparable(arms, {name: _find_protocol(arm, out / name) for name, arm in asked.items()})
-    order = order_arms(arms, out)
     untouched = _evaluate_untouched(plain, out / "untouched", progress) if recipe.evaluate.untouched else None
     records = {}
     for name in order:
@@ -132,6 +132,10 @@ def order_arms(arms: Mapping[str, Recipe], out: Path) -> list[str]:
         RecipeError: arms that teach each other, or a teacher that cannot teach an arm.
     """
     teachers = {}
+    if UNPRUNED in arms and any(arm.distill and arm.distill.teacher == UNPRUNED for arm in arms.values()):
+        raise RecipeError(
+            f"recipe: an arm is called {UNPRUNED!r}, which as a teacher is the unpruned base; give the arm another name"
+        )
     for name, arm in arms.items():
         if arm.distill and arm.distill.asks:
             if arm.distill.teacher == UNPRUNED or arm.distill.teacher not in arms:

@@ -31,7 +31,7 @@ from pareft.settings import MeasureSettings
 class Worker:
     """An arm's process: started, told to step, asked for its peak, and ended with the `with`."""
 
-    def __init__(self, arm: str, recipe: Recipe, home: Path | None) -> None:
+    def __init__(self, arm: str, recipe: Recipe, home: Path | None, stand_in: Recipe | None) -> None:
         self.arm = arm
         self._errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115, closed in __exit__
         self._process = subprocess.Popen(
@@ -41,7 +41,10 @@ class Worker:
             stderr=self._errors,
             text=True,
         )
-        self._send(json.dumps({"recipe": recipe.model_dump(mode="json"), "home": str(home) if home else None}))
+        asked = {
+            name: found.model_dump(mode="json") if found else None for name, found in (("recipe", recipe), ("stand_in", stand_in))
+        }
+        self._send(json.dumps(asked | {"home": str(home) if home else None}))
 
     def __enter__(self) -> "Worker":
         return self
@@ -93,10 +96,16 @@ def fits(record: EfficiencyRecord, arms: Mapping[str, Recipe], settings: Measure
 
 
 def measure(
-    arms: Mapping[str, Recipe], settings: MeasureSettings, *, home: Path | None = None, progress: Progress = SILENT
+    arms: Mapping[str, Recipe],
+    settings: MeasureSettings,
+    *,
+    home: Path | None = None,
+    beside: Mapping[str, Recipe] | None = None,
+    progress: Progress = SILENT,
 ) -> EfficiencyRecord:
     """Measure every arm's training step and peak memory on the first batches of its training split. `home`: the folder of the arms'
-    runs, among which teachers may be.
+    runs, among which teachers may be; `beside`: all arms, if these are some: an arm that teaches and is not trained yet is stood in
+    for by itself, untrained.
 
     Raises:
         MeasurementError: a worker failed, for want of memory, say.
@@ -105,7 +114,10 @@ def measure(
     progress.start("measure", total)
     done = 0
     with ExitStack() as stack:
-        workers = {arm: stack.enter_context(Worker(arm, recipe, home)) for arm, recipe in arms.items()}
+        workers = {
+            arm: stack.enter_context(Worker(arm, recipe, home, _find_stand_in(recipe, beside or arms)))
+            for arm, recipe in arms.items()
+        }
         held = {arm: worker.receive() for arm, worker in workers.items()}
 
         def count(worker: Worker, number: int) -> float:
@@ -147,10 +159,15 @@ def measure_apart(
     Raises:
         MeasurementError: an arm does not fit alone, or failed otherwise.
     """
-    records = {name: measure({name: arm}, settings, home=home, progress=progress) for name, arm in arms.items()}
+    records = {name: measure({name: arm}, settings, home=home, beside=arms, progress=progress) for name, arm in arms.items()}
     first = next(iter(records.values()))
     measured = {name: record.arms[name] for name, record in records.items()}
     return first.model_copy(update={"method": f"{APART}: {first.method}", "arms": measured})
+
+
+def _find_stand_in(recipe: Recipe, arms: Mapping[str, Recipe]) -> Recipe | None:
+    """The arm that teaches a recipe."""
+    return arms.get(recipe.distill.teacher) if recipe.distill else None
 
 
 def _ask_peak(worker: Worker) -> int:
@@ -171,13 +188,14 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
 
     asked = json.loads(requests.readline())
     recipe, home = resolve(asked["recipe"]), Path(asked["home"]) if asked["home"] else None
+    stand_in = resolve(asked["stand_in"]) if asked["stand_in"] else None
     seed_everything(recipe.seed)
     prepared = prepare(recipe)
     rounds = recipe.measure or MeasureSettings()
     size = recipe.train.batch_size
     rows = encode_split(prepared, "train", limit=size * (rounds.warmup_steps + rounds.steps))
     before = reset_peak_memory()
-    with open_stepper(prepared, rows, home=home) as stepper:
+    with open_stepper(prepared, rows, home=home, stand_in=stand_in) as stepper:
         counted = count_parameters(stepper.model)
         answer(trainable=counted.trainable, total=counted.total)
         for line in requests:

@@ -24,7 +24,7 @@ from pareft.progress import SILENT, Progress
 from pareft.readying import Prepared, build_model, describe_protocol, encode_split, prepare, recomputes
 from pareft.recipe import Recipe
 from pareft.recipe_file import take_recipe, write_yaml
-from pareft.records import DistillRecord, Parameters, RunRecord, StartRecord, TrainingRecord
+from pareft.records import Parameters, RunRecord, StartRecord, TrainingRecord
 from pareft.run_folder import (
     CHECKPOINTS,
     ENCODED,
@@ -32,10 +32,7 @@ from pareft.run_folder import (
     PREFIX,
     RECIPE,
     RECORD,
-    SOFT,
     STARTED,
-    TAUGHT,
-    TEACHER,
     TRAINED,
     VALIDATION,
     check_folder,
@@ -54,7 +51,10 @@ from pareft.runtime import (
 )
 from pareft.scoring import evaluate_split, round_scores, score_again, score_validation
 from pareft.settings import LoraSettings
-from pareft.teaching import Teacher, find_teacher, teach, write_targets
+from pareft.teaching import ask_teacher, read_teacher, teach
+from pareft.teaching.caching import check_caches
+from pareft.teaching.finding import find_teacher
+from pareft.teaching.opening import forecast_bytes
 from pareft.tuning.plain import comes_back_otherwise
 from pareft.tuning.prefix.serving import keep_prefix
 from pareft.tuning.starting import begin
@@ -114,8 +114,8 @@ def _open(recipe: Recipe, folder: Path) -> Prepared:
     """Everything before there is training, and the run's folder with recipe and plan."""
     processes, prepared = find_processes(), prepare(recipe)
     check_same_plan(folder, prepared.plan)
-    if recipe.distill and recipe.distill.asks:
-        find_teacher(prepared, folder.absolute().parent)
+    if recipe.distill and recipe.distill.asks and not read_trained(folder):
+        check_caches(find_teacher(prepared, folder.absolute().parent), prepared, folder)
     processes.wait()  # everybody has seen the folder as it was
     if processes.first:
         write_atomic(folder / RECIPE, write_yaml(recipe))
@@ -196,7 +196,8 @@ def _train(
 ) -> tuple[PreTrainedModel | PeftModel, TrainingRecord]:
     """Train, and store the adapter or weights, and what training did, so that a run that is killed later does not train again."""
     recipe, processes = prepared.recipe, find_processes()
-    teacher, taught = _ask_teacher(prepared, folder, arm, progress)
+    teacher = ask_teacher(prepared, folder, progress, _label(arm, "the teacher writes"))
+    listens = bool(recipe.distill and recipe.distill.listens)
     model = build_model(prepared)
     counted = count_parameters(model)
     progress.start(_label(arm, "train"), None)
@@ -210,7 +211,8 @@ def _train(
         seed=recipe.seed,
         folder=folder / CHECKPOINTS,
         processes=processes.count,
-        checkpointing=recomputes(prepared),
+        checkpointing=recomputes(prepared, beside=forecast_bytes(teacher, prepared) if teacher and listens else 0),
+        distilling=listens,
     )
     task = Task(
         examples,
@@ -232,9 +234,8 @@ def _train(
         send = stack.enter_context(track(recipe.train.report_to if processes.first else [], tracked))
         stack.enter_context(prefix)
         distiller = None
-        if teacher and recipe.distill and recipe.distill.listens:
-            place = folder / CHECKPOINTS / SOFT
-            distiller = stack.enter_context(teach(teacher, recipe.distill, model, prepared, examples, folder=place))
+        if teacher and listens:
+            distiller = stack.enter_context(teach(teacher, model, prepared, examples, folder=folder))
 
         def tell(done: int, total: int, values: dict[str, float]) -> None:
             progress.advance(done, total, values)
@@ -251,11 +252,8 @@ def _train(
             distiller=distiller,
             on_progress=tell,
         )
-    if taught and distiller and distiller.beside:
-        added, shared = distiller.beside
-        taught = taught.model_copy(update={"added_bytes": added, "shared_bytes": shared})
     more = {
-        "distill": taught,
+        "distill": read_teacher(folder),
         "total": counted.total,
         "trainable": counted.trainable,
         "precision": prepared.precision,
@@ -269,28 +267,6 @@ def _train(
     if isinstance(model, PeftModel) and comes_back_otherwise(model.peft_config[model.active_adapter]):
         model = load(folder)  # what was stored is what is evaluated
     return model, stored
-
-
-def _ask_teacher(
-    prepared: Prepared, folder: Path, arm: str | None, progress: Progress
-) -> tuple[Teacher | None, DistillRecord | None]:
-    """The teacher, and its record so far. Where the run learns from its texts, they are the training split's targets now."""
-    settings, stored = prepared.recipe.distill, folder / CHECKPOINTS / TAUGHT
-    if not settings or not settings.asks:
-        return None, None
-    teacher = find_teacher(prepared, folder.absolute().parent)
-    taught = DistillRecord(teacher=teacher.name, digest=teacher.digest)
-    if settings.targets == "teacher":
-        place = Path(settings.cache) if isinstance(settings.cache, str) else folder / CHECKPOINTS / TEACHER
-        prepared.splits["train"], seconds = write_targets(
-            teacher, settings, prepared, place, progress, _label(arm, "the teacher writes")
-        )
-        taught = taught.model_copy(update={"writing_seconds": seconds})
-        if stored.is_file():
-            taught = DistillRecord.from_json(stored.read_text(encoding="utf-8"))
-        elif find_processes().first:
-            write_atomic(stored, taught.to_json())
-    return teacher, taught
 
 
 def _begin(prepared: Prepared, model: PreTrainedModel | PeftModel, examples: Dataset, folder: Path) -> StartRecord | None:

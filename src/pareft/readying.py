@@ -21,7 +21,7 @@ from pareft.models.families import find_family
 from pareft.models.identity import check_weights
 from pareft.models.loading import load
 from pareft.models.plan import PruningPlan
-from pareft.models.structure import build_on_meta, count_parameters
+from pareft.models.structure import build_on_meta
 from pareft.models.surgery import check_plan
 from pareft.models.weights import list_tensors
 from pareft.pruning import plan
@@ -71,6 +71,8 @@ def prepare(recipe: Recipe) -> Prepared:
             raise RecipeError(
                 "distill.hidden is learnt behind layers that train.cache_frozen_prefix leaves out; let one of them be 0 or false"
             )
+    if recipe.distill and recipe.distill.listens and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.method == "adalora":
+        raise RecipeError("adapt.method adalora adds a penalty to the model's own loss, which distill replaces; let one of them be")
     check_trackers(recipe.train.report_to)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
     lengths = {
@@ -136,22 +138,16 @@ def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
     return adapt(model, prepared.recipe.adapt, seed=prepared.recipe.seed, steps=prepared.steps).to(choose_device())
 
 
-def recomputes(prepared: Prepared) -> bool:
-    """Whether layers are computed again in the backward pass: as the recipe says, or where a step would not fit otherwise."""
+def recomputes(prepared: Prepared, *, beside: int = 0) -> bool:
+    """Whether layers are computed again in the backward pass: as the recipe says, or where a step would not fit otherwise, with so
+    many bytes `beside` it.
+    """
     recipe = prepared.recipe
     asked = recipe.train.gradient_checkpointing
     if asked != "auto":
         return asked
     model = adapt(build_on_meta(prepared.base.config, prepared.plan), recipe.adapt)
-    beside = _forecast_teacher(prepared) if recipe.distill and recipe.distill.listens else 0
     return not fits_plainly(model, recipe, prepared.precision, room=available_bytes() - beside)
-
-
-def _forecast_teacher(prepared: Prepared) -> int:
-    """Bytes of a teacher that is the unpruned base; of one with an adapter, the frozen weights are the model's own."""
-    whole, kept = (build_on_meta(prepared.base.config, plan) for plan in (None, prepared.plan))
-    shared = count_parameters(kept).total if prepared.recipe.adapt else 0
-    return (count_parameters(whole).total - shared) * (2 if prepared.precision == "bf16" else 4)
 
 
 def encode_split(prepared: Prepared, name: str, *, limit: int | None = None, file: Path | None = None) -> Dataset:

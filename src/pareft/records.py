@@ -86,7 +86,8 @@ class StartRecord(Record):
 
 class DistillRecord(Record):
     """Who taught: as the recipe names it, and a digest of its weights; the bytes of these that were in memory beside the model, and
-    those that are the model's own, `None` if it never had to be opened; the seconds in which it wrote its texts, if it did.
+    those that are the model's own, `None` if it never had to be opened; the seconds for which it wrote its texts, if it did, since
+    the last interruption.
     """
 
     teacher: str

@@ -15,7 +15,12 @@ COMPARISON, EFFICIENCY = "comparison.json", "efficiency.json"  # beside the runs
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
 CHECKPOINTS, STARTED, TRAINED, PREFIX, ENCODED = "checkpoints", "start.json", "trained.json", "prefix", "encoded/train.arrow"
 TAUGHT, TEACHER, SOFT = "taught.json", "teacher", "soft"  # in the checkpoints: the teacher's record, its texts, its chances
-BESIDE_THE_RUN = ("measure", "evaluate.untouched", "train.report_to")  # keys that change what is done around a run, and not the run
+BESIDE_THE_RUN = (
+    "measure",
+    "evaluate.untouched",
+    "train.report_to",
+    "distill.cache",
+)  # keys that change what is done around a run, and not the run
 SCORING = {
     "evaluate.metrics": "",
     "evaluate.bertscore": "bertscore",

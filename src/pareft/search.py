@@ -22,6 +22,7 @@ from pareft.recipe_file import write_yaml
 from pareft.records import SearchRecord, TrainingRecord, TrialRecord
 from pareft.runtime import find_processes
 from pareft.settings import METRIC_OF, LoraSettings
+from pareft.teaching.finding import find_teacher
 
 BEST, STUDY, SEARCH = "best.yaml", "study.journal", "search.json"
 REFUSED = "refused"
@@ -68,7 +69,9 @@ def search(
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
     _check_folder(out, chosen, space)
-    prepare(chosen)  # what the recipe as it is gets wrong is no trial's fault
+    prepared = prepare(chosen)  # what the recipe as it is gets wrong is no trial's fault
+    if chosen.distill and chosen.distill.asks:
+        find_teacher(prepared, out.absolute())
     write_atomic(out / "recipe.yaml", write_yaml(chosen))
     write_atomic(out / "space.json", json.dumps(sorted(space)) + "\n")
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -176,6 +176,10 @@ class DistillSettings(Settings):
     def _check_together(self) -> "DistillSettings":
         if not (self.labels or self.logits or self.hidden):
             raise ValueError("of labels, logits and hidden one must be more than 0, or nothing is learnt")
+        if self.labels != 1 and not self.listens:
+            raise ValueError("labels counts beside logits or hidden, and both are 0: the loss is that of the targets alone")
+        if self.num_beams and self.targets != "teacher":
+            raise ValueError("num_beams is how a teacher writes, and none does; let targets be teacher")
         if self.cache and self.hidden:
             raise ValueError("states are not kept, so that a cache and hidden do not go together; let one of them be 0 or false")
         if self.cache and self.logits and self.top is None:

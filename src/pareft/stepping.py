@@ -11,9 +11,12 @@ from datasets import Dataset
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
 from pareft.readying import Prepared, build_model, recomputes
+from pareft.recipe import Recipe
 from pareft.runtime import Precision, autocast
 from pareft.settings import FastSettings, TrainSettings
-from pareft.teaching import find_teacher, teach
+from pareft.teaching import teach
+from pareft.teaching.finding import find_teacher
+from pareft.teaching.opening import forecast_bytes
 from pareft.tuning.distilling import Distiller
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
@@ -55,11 +58,10 @@ class Stepper:
         wait_for_device()
         return time.perf_counter() - started
 
-    @torch.no_grad()
     def look(self, rows: Sequence[dict[str, Any]]) -> None:
         """Compute rows forward, as a first epoch does."""
         batch = self._collate(list(rows)).to(self.model.device)
-        with autocast(self.precision):
+        with autocast(self.precision), torch.set_grad_enabled(self._distiller is not None):  # else all logits would be held
             if self._distiller:
                 self._distiller.compute(self.model, batch)
             else:
@@ -76,13 +78,17 @@ def learn(model: Any, batch: Any, precision: Precision, fast: FastSettings | Non
 
 
 @contextmanager
-def open_stepper(prepared: Prepared, rows: Dataset | None = None, *, home: Path | None = None) -> Iterator[Stepper]:
+def open_stepper(
+    prepared: Prepared, rows: Dataset | None = None, *, home: Path | None = None, stand_in: Recipe | None = None
+) -> Iterator[Stepper]:
     """A run's model, built and computing as its training has it; with `rows`, which it will step on, behind a frozen prefix that a
     first epoch has left, and with all that a cached teacher says. `home`: where the teacher is, if it is a run that is named;
     before that has trained, it is the base.
     """
     model, settings = build_model(prepared), prepared.recipe.train
-    if recomputes(prepared):
+    distill = prepared.recipe.distill
+    teacher = find_teacher(prepared, home, stand_in=stand_in) if distill and distill.listens else None
+    if recomputes(prepared, beside=forecast_bytes(teacher, prepared) if teacher else 0):
         model.gradient_checkpointing_enable({"use_reentrant": False})
     with ExitStack() as stack:
         kept = rows if settings.cache_frozen_prefix else None
@@ -91,17 +97,13 @@ def open_stepper(prepared: Prepared, rows: Dataset | None = None, *, home: Path 
             stack.enter_context(
                 keep_prefix(model, kept, settings.cache_frozen_prefix, cross=cross, folder=None, precision=prepared.precision)
             )
-        distill, distiller = prepared.recipe.distill, None
-        if distill and distill.listens:
-            apart = distill.model_copy(update={"cache": bool(distill.cache) and rows is not None})
-            teacher = find_teacher(prepared, home, untrained=True)
-            distiller = stack.enter_context(teach(teacher, apart, model, prepared, rows, folder=None))
+        distiller = stack.enter_context(teach(teacher, model, prepared, rows, folder=None)) if teacher else None
         stack.enter_context(quicken(model, settings.fast))
         stepper = Stepper(model, prepared.tokenizer, settings, prepared.precision, fast=settings.fast, distiller=distiller)
-        kept = rows if kept is not None or (distill and distill.cache) else None
-        if kept is not None:
-            for start in range(0, len(kept), settings.batch_size):
-                stepper.look([kept[place] for place in range(start, min(start + settings.batch_size, len(kept)))])
+        seen = rows if settings.cache_frozen_prefix or (distill and distill.cache) else None
+        if seen is not None:
+            for start in range(0, len(seen), settings.batch_size):
+                stepper.look([seen[place] for place in range(start, min(start + settings.batch_size, len(seen)))])
         yield stepper
 
 

@@ -14,7 +14,7 @@ from pareft.models.checkpoint import open_base
 from pareft.models.digests import digest_state
 from pareft.settings import DistillSettings, FastSettings, LoraSettings
 from pareft.stepping import learn
-from pareft.tuning.distilling import Distiller, soft_store
+from pareft.tuning.distilling import Distiller, _count_bytes, soft_store
 from pareft.tuning.distilling.soft import SoftTargets, choose_rows, find_likeliest
 from pareft.tuning.distilling.soft_store import SoftStore
 from pareft.tuning.fast import loss as fast_loss
@@ -150,11 +150,11 @@ def assert_equal(found, expected, *, within=1e-5):
 def test_weight_zero_is_no_distillation(base, plan):
     model = make_student(base, plan)
     batch = make_batch(model, make_examples())
-    distiller = make_distiller(model, base, plan, logits=0.0)
+    distiller = make_distiller(model, base, plan, logits=0.0, labels=1.0)
     loss, _ = distiller.compute(model, batch)
     assert float(loss) == pytest.approx(float(model(**batch).loss), rel=1e-6)
     assert_equal(find_gradients(model, batch, distiller), find_gradients(model, batch, None))
-    assert distiller.beside is None  # nobody was asked
+    assert distiller._teacher is None  # nobody was asked
 
 
 def test_the_loss_is_that_of_the_formula(base, plan):
@@ -258,8 +258,9 @@ def test_shared_weights_are_never_written_and_only_what_was_dropped_is_added(bas
     whole = sum(parameter.nbytes for parameter in alone.parameters())
     own = model.get_base_model().named_parameters()
     frozen = sum(parameter.nbytes for name, parameter in own if not parameter.requires_grad)
-    assert distiller.beside == (whole - frozen, frozen)
-    assert distiller.beside[0] < whole / 2
+    added, shared = _count_bytes(distiller.teacher, model)
+    assert (added, shared) == (whole - frozen, frozen)
+    assert added < whole / 2
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -297,7 +298,6 @@ def test_cached_is_live_and_every_example_is_asked_for_once(base, plan, tmp_path
     again = SoftStore(examples, 8, tmp_path / "cache", KEY)
     unasked = Distiller(model, DistillSettings(top=8, cache=True), plan, lambda: pytest.fail("the teacher was opened"), again)
     assert_near(find_gradients(model, mixed, unasked, precision=precision), expected)
-    assert unasked.beside is None
     assert {(path.stat().st_mode & 0o077) for path in (tmp_path / "cache").rglob("*.bin")} == {0}
 
 
@@ -339,7 +339,7 @@ def test_a_cache_of_something_else_is_refused_and_stays(tmp_path, changed, said)
 
 def test_a_folder_that_is_no_cache_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match=r"holds notes\.txt and no cache"):
+    with pytest.raises(RunError, match=r"holds notes\.txt, and no cache"):
         SoftStore(make_examples(), 8, tmp_path, KEY)
     (tmp_path / "notes.txt").unlink()
     (tmp_path / "soft.json").write_text("{")
@@ -363,6 +363,32 @@ def test_what_the_disk_has_no_room_for_is_asked_for_again(base, plan, tmp_path, 
 def test_the_key_is_readable_json(tmp_path):
     SoftStore(make_examples(), 8, tmp_path / "cache", KEY).close()
     assert json.loads((tmp_path / "cache" / "soft.json").read_text())["teacher"] == "t"
+
+
+def test_of_a_promise_no_other_rows_are_computed(monkeypatch):
+    """One product for a part of the rows, and none of all of them for each part."""
+    promise, rows = Logits(torch.randn(6, 4), torch.randn(11, 4), None), []
+    plain = torch.nn.functional.linear
+
+    def count(given, *more):
+        rows.append(len(given))
+        return plain(given, *more)
+
+    monkeypatch.setattr(torch.nn.functional, "linear", count)
+    monkeypatch.setattr("pareft.tuning.distilling.soft.AT_A_TIME", 22)
+    find_likeliest(promise, 3, 1.0)
+    SoftTargets(1.0, 1.0, logits=promise).grade(torch.randn(2, 11), slice(2, 4))
+    assert rows == [2, 2, 2, 2]
+
+
+def test_where_the_student_leaves_the_others_nothing_gradients_are_numbers():
+    teacher, student = torch.zeros(1, 5), torch.tensor([[800.0, 800.0, 0.0, 0.0, -100.0]])
+    soft = SoftTargets(1.0, 1.0, *find_likeliest(teacher + torch.tensor([[1.0, 1.0, 0, 0, 0]]), 2, 1.0))
+    leaf = student.clone().requires_grad_()
+    soft.measure(leaf, slice(0, 1)).backward()
+    _, gradient = soft.grade(student, slice(0, 1))
+    assert torch.isfinite(gradient).all()
+    torch.testing.assert_close(gradient, leaf.grad)
 
 
 def test_logits_for_the_targets_alone_are_a_promise_still():

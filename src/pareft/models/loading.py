@@ -1,6 +1,6 @@
 """Load a base through a plan. Only the kept tensors are read, so the peak memory is the pruned model's."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -134,10 +134,21 @@ def load_beside(
     found = dict(read_pieces(tensors, read, _make_choice(build, dtype)))
     config = prune_config(base.config, plan.whole())
     device = {"": model.device} if model.device.type != "cpu" else None  # without it, everything would be moved to the processor
-    whole: PreTrainedModel = build.from_pretrained(None, config=config, state_dict=found | shared, dtype=dtype, device_map=device)
+    whole, report = build.from_pretrained(
+        None, config=config, state_dict=found | shared, dtype=dtype, device_map=device, output_loading_info=True
+    )
+    _check_missing(base, whole, report["missing_keys"])
     whole.name_or_path = base.place
     sign(know_plan(whole, plan.whole()))
-    return whole.eval().requires_grad_(False)
+    frozen_whole: PreTrainedModel = whole.eval().requires_grad_(False)
+    return frozen_whole
+
+
+def _check_missing(base: Base, model: PreTrainedModel, missing: Iterable[str]) -> None:
+    """Raise `ModelError` if a base lacks tensors of a model but those that are a formula's."""
+    computed = find_family(base.config).computed or ("\0",)
+    if lacking := sorted(name for name in missing if not name.endswith(computed)):
+        raise ModelError(f"{base.name} lacks {len(lacking)} tensors of a {type(model).__name__}, {lacking[0]} first")
 
 
 def read_own_plan(source: Base) -> PruningPlan | None:

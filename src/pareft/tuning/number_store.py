@@ -99,6 +99,11 @@ class NumberStore:
         self._done[number] = _check(content)
         self._checked.add(number)
 
+    @property
+    def whole(self) -> bool:
+        """Whether every entry is there."""
+        return self.kept == len(self._ends) and bool(self._done.all())
+
     def close(self) -> None:
         """Let go of the files."""
         del self._rows, self._done
@@ -116,7 +121,16 @@ def _check(content: bytes | memoryview) -> int:
     return THERE | zlib.crc32(content)
 
 
-def identify(tokens: np.ndarray, beside: bytes = b"") -> bytes:
+def find_room(folder: Path | None, share: float) -> int:
+    """The bytes that numbers in a folder, or in temporary files, may take: a share of the free disk, which the folder's own are
+    part of.
+    """
+    place = folder or Path(tempfile.gettempdir())
+    there = sum(path.stat().st_blocks * 512 for path in place.rglob("*.bin")) if folder else 0
+    return int(share * (shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists())).free + there))
+
+
+def name_example(tokens: np.ndarray, beside: bytes = b"") -> bytes:
     """Sixteen bytes by which an example is known: its tokens, beside others that are known so."""
     return hashlib.blake2b(np.asarray(tokens, dtype=np.int64).tobytes(), key=beside, digest_size=16).digest()
 

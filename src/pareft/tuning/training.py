@@ -115,6 +115,10 @@ class _Trainer(Seq2SeqTrainer):
         self._distiller = distiller
         self.model_accepts_loss_kwargs = True  # has the trainer count the tokens of a whole batch
 
+    @property
+    def _precision(self) -> Precision:
+        return "bf16" if self.args.bf16 else "fp16" if self.args.fp16 else "fp32"
+
     def create_optimizer(self, *args: Any, **options: Any) -> Any:
         """AdamW; with LoRA+ in groups of its two learning rates."""
         if self._lora_plus is None or self.optimizer is not None:
@@ -138,7 +142,8 @@ class _Trainer(Seq2SeqTrainer):
         whole batch, whatever steps and processes share that. (BART takes the number of tokens, and ignores it.)
         """
         if self._distiller:
-            loss, outputs = self._distiller.compute(model, inputs)
+            with autocast(self._precision):  # accelerate's is around the model alone
+                loss, outputs = self._distiller.compute(model, inputs)
         else:
             loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if num_items_in_batch is not None:
@@ -148,8 +153,7 @@ class _Trainer(Seq2SeqTrainer):
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """The scores of the validation examples, logged."""
         started = time.perf_counter()
-        precision: Precision = "bf16" if self.args.bf16 else "fp16" if self.args.fp16 else "fp32"
-        with autocast(precision):
+        with autocast(self._precision):
             scores = self._evaluate_task(self.model, self.state.global_step)
         seconds = time.perf_counter() - started
         self._report.evaluating += seconds
@@ -226,9 +230,11 @@ def make_arguments(
     folder: Path,
     processes: int = 1,
     checkpointing: bool = False,
+    distilling: bool = False,
 ) -> Seq2SeqTrainingArguments:
     """The trainer's arguments for a recipe's settings. Evaluations and checkpoints come every `evaluate_every` epochs; a batch is
-    shared by all processes; `checkpointing`: layers are computed again in the backward pass. (Where the last batch of an epoch is
+    shared by all processes; `checkpointing`: layers are computed again in the backward pass; `distilling`: the loss is a
+    distiller's, so that the model's output does not show what it depends on. (Where the last batch of an epoch is
     not full, accelerate fills the processes' parts with examples from the start, so that a step in an epoch differs from one
     process's.)
 
@@ -255,6 +261,7 @@ def make_arguments(
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         use_cpu=not torch.cuda.is_available(),
+        ddp_find_unused_parameters=False if distilling else None,
         dataloader_pin_memory=torch.cuda.is_available(),
         seed=seed,
         eval_strategy="steps",

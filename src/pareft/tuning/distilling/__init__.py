@@ -12,6 +12,7 @@ import torch
 from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.models.bart.modeling_bart import shift_tokens_right
 
 from pareft.models.families import find_family
 from pareft.models.plan import PruningPlan
@@ -39,11 +40,15 @@ class Distiller:
         plan: PruningPlan,
         open_teacher: Callable[[], Any],
         store: SoftStore | None = None,
+        *,
+        tell: Callable[[int, int], None] | None = None,
     ) -> None:
+        """`plan`: what the model keeps of the unpruned base. `tell`: gets, when the teacher is opened, the bytes of its own weights
+        and of those that are the model's.
+        """
         self._student, self._settings, self._plan = _unwrap(model), settings, plan
-        self._open, self._store = open_teacher, store
+        self._open, self._store, self._tell = open_teacher, store, tell
         self._teacher: PreTrainedModel | PeftModel | None = None
-        self.beside: tuple[int, int] | None = None  # bytes of the teacher's own weights, and of those that are the model's
 
     @property
     def teacher(self) -> PreTrainedModel | PeftModel:
@@ -51,8 +56,13 @@ class Distiller:
         if self._teacher is None:
             with torch.random.fork_rng():
                 self._teacher = self._open().eval().requires_grad_(False)
-            self.beside = _count_bytes(self._teacher, self._student)
+            if self._tell:
+                self._tell(*_count_bytes(self._teacher, self._student))
         return self._teacher
+
+    def release(self) -> None:
+        """Let go of the teacher; asked again, it is opened again."""
+        self._teacher = None
 
     def compute(self, model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, Any]:
         """The loss of a batch, (), and the model's output; `model` is the student, as it may be wrapped.
@@ -62,7 +72,7 @@ class Distiller:
         labels, settings = batch["labels"], self._settings
         given = {name: value for name, value in batch.items() if name != "labels"}
         if given.get("decoder_input_ids") is None:
-            given["decoder_input_ids"] = self._student.prepare_decoder_input_ids_from_labels(labels=labels)
+            given["decoder_input_ids"] = _shift(self._student, labels)
         soft, taught = self._ask(given, labels)
         seen: States = {}
         with _watch(self._student, {kept: kept for kept in taught}, seen):
@@ -105,8 +115,8 @@ class Distiller:
             for place, *soft in zip(missing, *(torch.split(part.cpu(), counts) for part in said), strict=True):
                 store.write(numbers[place], (soft[0], soft[1], soft[2]))
                 found[place] = soft[0], soft[1].half().float(), soft[2].half().float()  # as it will be read
-        if store.whole:
-            self._teacher = None
+        if self._teacher is not None and store.whole:
+            self.release()
         parts = [kept for kept in found if kept is not None]
         return tuple(torch.cat([part[kind] for part in parts]) for kind in range(3))  # type: ignore[return-value]
 
@@ -157,6 +167,13 @@ def _measure_distance(states: torch.Tensor, wanted: torch.Tensor, mask: torch.Te
     far = (own - aim).square().mean(-1) / aim.square().mean(-1).clamp_min(LEAST)
     of_example = (far * mask).sum(1) / mask.sum(1).clamp_min(1)
     return (of_example * weights).sum() / weights.sum()
+
+
+def _shift(model: Any, labels: torch.Tensor) -> torch.Tensor:
+    """What the decoder is given for the targets; some families have no way of their own."""
+    own = getattr(model, "prepare_decoder_input_ids_from_labels", None)
+    config = model.config
+    return own(labels=labels) if own else shift_tokens_right(labels, config.pad_token_id, config.decoder_start_token_id)
 
 
 def _unwrap(model: Any) -> Any:

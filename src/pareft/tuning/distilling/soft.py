@@ -53,7 +53,8 @@ class SoftTargets:
         chances, own = teacher.exp(), student.gather(1, tokens)
         others = sum_others(student, tokens)
         total = (chances * (teacher - own)).sum() + (rest.exp() * (rest - others)).sum()
-        gradient = student.exp_().mul_(1 - (rest - others).exp()[:, None]).scatter_(1, tokens, own.exp() - chances)
+        left = (student + (rest - others)[:, None]).exp_()  # of what p leaves to the others, each one's share
+        gradient = student.exp_().sub_(left).scatter_(1, tokens, own.exp() - chances)
         return factor * total, gradient.mul_(factor / self.temperature)
 
     def _take(self, some: slice) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

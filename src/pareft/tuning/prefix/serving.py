@@ -1,7 +1,5 @@
 """A model trained behind its frozen prefix: the prefix's states come from the store, or are computed, kept and passed on."""
 
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,7 +22,7 @@ from pareft.models.families import find_family
 from pareft.models.identity import read_fingerprint
 from pareft.runtime import Precision, autocast, find_processes
 from pareft.settings import count_bytes
-from pareft.tuning.number_store import NumberStore, digest_keys, identify
+from pareft.tuning.number_store import NumberStore, digest_keys, find_room, name_example
 from pareft.tuning.prefix.ending import Entry, Prefix, find_prefix
 from pareft.tuning.prefix.entering import enter, evaluating, reach
 from pareft.tuning.replacing import replace_forward
@@ -87,12 +85,7 @@ def _find_shares(
     wanted: "dict[str, _Wanted]", setting: bool | str, cross: bool | str, folder: Path | None, on_processor: bool
 ) -> dict[str, float]:
     """How much of each part that is wanted may be kept, states first; what is there already counts as free disk."""
-    if isinstance(setting, str):
-        limit = count_bytes(setting)
-    else:
-        place = folder or Path(tempfile.gettempdir())
-        there = sum(path.stat().st_blocks * 512 for path in place.rglob("*.bin")) if folder else 0
-        limit = int(SHARE * (shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists())).free + there))
+    limit = count_bytes(setting) if isinstance(setting, str) else find_room(folder, SHARE)
     states = sum(part.bytes for name, part in wanted.items() if name != CROSS)
     share = min(1.0, limit / states)
     shares = {name: share for name in wanted if name != CROSS}
@@ -191,10 +184,10 @@ class _Server:
         pairs: dict[bytes, int] = {}
         for batch in examples.with_format("numpy").iter(1000):
             for source, labels in zip(batch["input_ids"], batch["labels"], strict=True):
-                known = identify(source)
+                known = name_example(source)
                 sources[known] = len(source)
                 if self.prefix.decoder:
-                    pairs[identify(self._shift(labels)[0].numpy(), known)] = len(labels)
+                    pairs[name_example(self._shift(labels)[0].numpy(), known)] = len(labels)
         return sources, pairs
 
     def _shift(self, labels: Sequence[int]) -> torch.Tensor:
@@ -241,7 +234,7 @@ class _Server:
             return plain(input_ids=input_ids, attention_mask=attention_mask, **more)
         lengths = attention_mask.sum(1).tolist()
         tokens = input_ids.cpu().numpy()
-        self.sources = [identify(row[:length]) for row, length in zip(tokens, lengths, strict=True)]
+        self.sources = [name_example(row[:length]) for row, length in zip(tokens, lengths, strict=True)]
 
         def compute(some: list[int]) -> torch.Tensor:
             with evaluating(entry.root), reach(entry) as reached:
@@ -306,4 +299,4 @@ class _Server:
     def _name_pair(self, source: bytes, tokens: np.ndarray) -> tuple[bytes, bytes]:
         """What a padded target's pair may be known by: in padding, its last token is one that the decoder needs not be given."""
         real = int(np.flatnonzero(tokens != self.base.config.pad_token_id).max(initial=0)) + 1
-        return identify(tokens[:real], source), identify(tokens[: real - 1], source)
+        return name_example(tokens[:real], source), name_example(tokens[: real - 1], source)
