@@ -4,9 +4,10 @@
 
 pareft-mini, 8 of 12 layers kept of each stack; the tasks are the demo's notes and the recipes of MeQSum and MTS-Dialog, whose data
 are read from `PAREFT_SHARED` (../shared). Steps are measured side by side first, then the arms are trained one after the other, on
-a machine that should have nothing else to do. Seconds are those of training without its evaluations, with what a teacher wrote.
-What is finished is read, so that the same command goes on. Writes FOLDER/TASK/SEED/ARM/, and for every task recovery.json and
-recovery.md. On two cores about a minute for an arm of the demo.
+a machine that should have nothing else to do. `best` takes 0.9 times the steps of the others, `time` as many as take full's time.
+Seconds are those of training without its evaluations, with what a teacher wrote. What is finished is read, so that the same command
+goes on. Writes FOLDER/TASK/SEED/ARM/, and for every task recovery.json and recovery.md. On two cores about a minute for an arm of
+the demo.
 """
 
 import argparse
@@ -43,19 +44,21 @@ ARMS: dict[str, dict[str, Any]] = {  # all but the first two: LoRA on 8 + 8 laye
     "all": {"adapt.target": "all"},
     "norms": {"adapt.norms": True},
     "gap": {"adapt.start": "gap"},
-    "chances": {"distill": {"teacher": "full", "cache": True}},
+    "chances": {"distill": {"teacher": "full"}},
     "states": {"distill": {"teacher": "full", "logits": 0.0, "hidden": 1.0}},
     "texts": {"distill": {"teacher": "full", "logits": 0.0, "targets": "teacher"}},
     "time": {},  # as many steps as take the time of full's
-    "best": BEST,
+    "together": {"adapt.target": "all", "adapt.start": "gap", "distill": {"teacher": "full", "logits": 0.5, "hidden": 1.0}},
+    "best": {"adapt.target": ["fc1", "fc2", "q_proj", "v_proj"], "adapt.rank": 16, "adapt.alpha": 80},  # and fewer steps
 }
+FEWER = 0.9  # of the steps, for "best"
 
 
 def read_task(name: str, out: Path) -> Recipe:
     """A task's recipe with the arms of the ablation, without what is measured beside."""
     if name == "demo":
         recipe = prepare_demo(out / "demo", Console(quiet=True))
-        changes: dict[str, Any] = {"adapt.target": "ffn"}
+        changes: dict[str, Any] = {"adapt.target": "ffn", "train.learning_rate": 3.0e-3}
     else:
         recipe = read_recipe(ROOT / "recipes" / f"{name}.yaml")
         place = SHARED / name / ("all.jsonl" if name == "meqsum" else "")
@@ -114,18 +117,19 @@ def _count_seconds(record: RunRecord) -> float:
 
 
 def tabulate(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:
-    """Markdown. Seconds are compared seed by seed, with full's."""
+    """Markdown. Time: steps times the median step, as a part of full's; seconds: of the runs, one after the other."""
     heads = [*map(name_score, SCORES), *(f"{name_score(score)} kept %" for score in SCORES[:2])]
     lines = [
-        "| arm | " + " | ".join(heads) + " | trained % | memory MB | seconds % | steps |",
-        "| --- |" + " ---: |" * (len(heads) + 4),
+        "| arm | " + " | ".join(heads) + " | trained % | memory MB | time % | seconds | steps |",
+        "| --- |" + " ---: |" * (len(heads) + 5),
     ]
-    first = rows[0]["seconds"]
+    first = rows[0]["step_seconds"] * rows[0]["steps"][0]
     for row in rows:
         scores = [f"{mean(row['scores'][score]):.1f}" + _deviate(row["scores"][score]) for score in SCORES]
         kept = [_show(ScoreRecord(**row["kept"][score])) for score in SCORES[:2]]
-        share = mean(100 * own / other for own, other in zip(row["seconds"], first, strict=True))
-        cells = [*scores, *kept, f"{row['trained_percent']:.1f}", f"{row['peak_bytes'] / 1e6:,.0f}", f"{share:.0f}"]
+        share = 100 * row["step_seconds"] * row["steps"][0] / first
+        cells = [*scores, *kept, f"{row['trained_percent']:.1f}", f"{row['peak_bytes'] / 1e6:,.0f}"]
+        cells += [f"{share:.0f}", f"{mean(row['seconds']):.0f}"]
         lines.append(f"| {row['arm']} | " + " | ".join(cells) + f" | {row['steps'][0]} |")
     return (
         "\n".join(lines) + f"\n\n{seeds} seeds: mean ± standard deviation; kept: with the 95 % interval of the paired bootstrap.\n"
@@ -146,10 +150,11 @@ def measure_task(name: str, out: Path, seeds: Sequence[int], chosen: Sequence[st
     folder = out / name
     efficiency = measure_once(recipe, folder)
     pair = recipe.model_copy(update={"arms": {"full": recipe.arms["full"], "time": recipe.arms["ffn"]}})
-    longer = stretch(pair, share_out(pair, "time", efficiency)).arms["time"]
-    recipe = recipe.model_copy(update={"arms": {name: changes for name, changes in recipe.arms.items() if name in chosen}})
-    if "time" in recipe.arms:
-        recipe = recipe.model_copy(update={"arms": {**recipe.arms, "time": dict(longer)}})
+    budget = share_out(pair, "time", efficiency)
+    steps = {"time": dict(stretch(pair, budget).arms["time"])}
+    steps["best"] = {**recipe.arms["best"], "train.max_steps": round(FEWER * budget.planned["full"])}
+    recipe = recipe.model_copy(update={"arms": {arm: recipe.arms[arm] for arm in chosen}})
+    recipe = recipe.model_copy(update={"arms": recipe.arms | {arm: steps[arm] for arm in steps if arm in recipe.arms}})
     records: dict[str, list[RunRecord]] = {arm: [] for arm in recipe.arms}
     folders: dict[str, list[Path]] = {arm: [] for arm in recipe.arms}
     for seed in seeds:

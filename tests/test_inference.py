@@ -178,12 +178,12 @@ def test_processes_take_each_their_share_and_one_alone_goes_on_with_both(run, tm
     assert (tmp_path / "two" / "predictions.jsonl").read_bytes() == (tmp_path / "one" / "predictions.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize("adapt", ["lora", "null"])
-def test_two_processes_train_as_one(run, tmp_path, adapt):
+@pytest.mark.parametrize("more", [[], ["adapt=null"], ["distill={top: 8, cache: true}"], ["adapt=null", "distill.hidden=1.0"]])
+def test_two_processes_train_as_one(run, tmp_path, more):
     """A batch is shared, so that the steps, the losses and what is written are those of one process."""
     recipe = (run / "recipe.yaml").read_text()
     (tmp_path / "recipe.yaml").write_text(recipe)
-    changes = ["train.best_metric=bleu", *(["adapt=null"] if adapt == "null" else [])]
+    changes = ["train.best_metric=bleu", *more]
     one = pareft.run(tmp_path / "recipe.yaml", parse_changes(changes), out=tmp_path / "one")
     done = start_two("run", "recipe.yaml", "--out", "two", *changes, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
