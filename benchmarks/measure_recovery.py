@@ -49,7 +49,7 @@ ARMS: dict[str, dict[str, Any]] = {  # all but the first two: LoRA on 8 + 8 laye
     "texts": {"distill": {"teacher": "full", "logits": 0.0, "targets": "teacher"}},
     "time": {},  # as many steps as take the time of full's
     "together": {"adapt.target": "all", "adapt.start": "gap", "distill": {"teacher": "full", "logits": 0.5, "hidden": 1.0}},
-    "best": {"adapt.target": ["fc1", "fc2", "q_proj", "v_proj"], "adapt.rank": 16, "adapt.alpha": 80},  # and fewer steps
+    "best": {"adapt.target": ["ffn", "qv"], "adapt.rank": 16, "adapt.alpha": 80},  # and fewer steps
 }
 FEWER = 0.9  # of the steps, for "best"
 
@@ -58,7 +58,7 @@ def read_task(name: str, out: Path) -> Recipe:
     """A task's recipe with the arms of the ablation, without what is measured beside."""
     if name == "demo":
         recipe = prepare_demo(out / "demo", Console(quiet=True))
-        changes: dict[str, Any] = {"adapt.target": "ffn", "train.learning_rate": 3.0e-3}
+        changes: dict[str, Any] = {"adapt.target": "ffn", "adapt.rank": 12, "adapt.alpha": 60}
     else:
         recipe = read_recipe(ROOT / "recipes" / f"{name}.yaml")
         place = SHARED / name / ("all.jsonl" if name == "meqsum" else "")

@@ -21,7 +21,7 @@ from pareft.recipe import Recipe, override, resolve
 from pareft.recipe_file import write_yaml
 from pareft.records import SearchRecord, TrainingRecord, TrialRecord
 from pareft.runtime import find_processes
-from pareft.settings import METRIC_OF, LoraSettings
+from pareft.settings import METRIC_OF, TARGETS, LoraSettings
 from pareft.teaching.finding import find_teacher
 
 BEST, STUDY, SEARCH = "best.yaml", "study.journal", "search.json"
@@ -29,7 +29,6 @@ REFUSED = "refused"
 FARTHEST = 10.0  # times the recipe's learning rate, either way
 RANKS = (0.5, 1, 2, 4)  # times the recipe's
 LENGTHS = (0.5, 1, 2)  # times the recipe's
-TARGETS = ("ffn", "qv", "attention", "all")
 
 OnTrial = Callable[[TrialRecord], None]
 

@@ -67,7 +67,9 @@ class PruneSettings(Settings):
         return self
 
 
-Target = Literal["ffn", "qv", "attention", "all"] | Annotated[list[str], Field(min_length=1)]
+TargetName = Literal["ffn", "qv", "attention", "all"]
+TARGETS: tuple[str, ...] = get_args(TargetName)
+Target = TargetName | Annotated[list[str], Field(min_length=1)]  # a list has names of modules, and of these groups
 
 
 class StackSettings(Settings):

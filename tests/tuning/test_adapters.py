@@ -109,3 +109,16 @@ def test_adapters_in_some_layers_alone_are_stock_and_in_no_others(base, batch, l
 def test_layers_that_are_not_there_are_said(bases, change, said):
     with pytest.raises(AdapterError, match=said):
         pareft.attach(pareft.load(bases["bart"]), SETTINGS.model_copy(update=change))
+
+
+def test_a_list_of_targets_holds_groups_and_modules(base):
+    """The feed-forward layers, query and value: whatever a family calls them."""
+    wanted = {name for group in ("ffn", "qv") for name in list_wrapped(base, group)}
+    assert list_wrapped(base, ["ffn", "qv"]) == wanted
+    names = sorted({name.rpartition(".")[2] for name in list_wrapped(base, "qv")})
+    assert list_wrapped(base, ["ffn", *names]) == wanted
+
+
+def list_wrapped(base, target):
+    model = pareft.attach(pareft.load(base), LoraSettings(target=target, rank=2))
+    return {name for name, module in model.named_modules() if hasattr(module, "lora_A")}

@@ -9,7 +9,7 @@ from transformers.pytorch_utils import Conv1D
 
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
-from pareft.settings import AdapterSettings, LoraSettings
+from pareft.settings import TARGETS, AdapterSettings, LoraSettings
 
 PEFTS_HEADS = ("classifier", "score")  # what peft trains as a whole by itself
 
@@ -107,10 +107,18 @@ def _find_everywhere(model: PreTrainedModel, linear: set[str], target: str | lis
     head = next((name for name, module in model.named_modules() if tied and module is output), None)
     if head in target:
         raise AdapterError(f"adapt.target: {head} shares its weight with the embeddings and cannot be merged; leave it out")
+    found: list[str] = []
     for single in target:
-        if not any(_is_called(name, single) for name in linear):
-            raise AdapterError(f"adapt.target: the base has no linear layer {single!r}; it has {', '.join(short)}")
-    return target
+        if single in TARGETS:
+            found += _find_by_role(model, linear, single)
+        elif any(_is_called(name, single) for name in linear):
+            found.append(single)
+        else:
+            groups = ", ".join(TARGETS)
+            raise AdapterError(
+                f"adapt.target: the base has no linear layer {single!r}; it has {', '.join(short)}, or by group {groups}"
+            )
+    return list(dict.fromkeys(found))
 
 
 def _is_called(name: str, target: str) -> bool:
