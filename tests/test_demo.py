@@ -63,7 +63,7 @@ def test_the_demo_from_notes_to_table_in_small(tmp_path, monkeypatch, capsys):
     assert [row["arm"] for row in rows] == ["untouched", "full", "l-prun", "lora", "lora+l-prun"]
     pruned = rows[-1]
     assert pruned["layers_dropped_ratio"] == pytest.approx(1 / 3)
-    assert pruned["trainable_percent"] < 10
+    assert pruned["trainable_percent"] < 12
     assert "<h1>pareft demo" in (tmp_path / "out/report/report.html").read_text()
     assert (tmp_path / "out/runs/comparison.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "out/notes/radiology.csv").is_file()
