@@ -394,8 +394,13 @@ def test_steps_are_measured_beside_a_teacher_that_has_yet_to_be_trained(values, 
     model = readying.build_model(prepared)
     sizes = [sum(p.nbytes for p in open_teacher(found, model, prepared).parameters()) for found in (standing_in, trained)]
     assert sizes[0] == pytest.approx(sizes[1], rel=0.02)  # of stored biases some are the adapter's
-    comparison = compare(recipe, out=tmp_path / "out", equal="time")
+
+
+def test_equal_time_is_shared_out_before_the_teacher_is_trained(values, tmp_path):
+    values["arms"] = {"teacher": {"prune": None}, "student": {"distill": LEARNING | {"teacher": "teacher"}}}
+    comparison = compare(resolve(values), out=tmp_path / "out", equal="time")
     assert comparison.budget
+    assert comparison.budget.planned == {"teacher": 4, "student": 4}
 
 
 def test_full_fine_tuning_under_bf16_has_its_teacher_in_bf16(values, tmp_path):
