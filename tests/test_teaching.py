@@ -33,6 +33,21 @@ def losses(record):
     return [entry["loss"] for entry in record.history if "loss" in entry]
 
 
+def run_and_kill(monkeypatch, recipe, out, *, step):
+    """A run that is interrupted in its training."""
+    plain = training._Report.on_step_end
+
+    def kill(self, args, state, control, **more):
+        if state.global_step == step:
+            raise KeyboardInterrupt
+        return plain(self, args, state, control, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training._Report, "on_step_end", kill)
+        with pytest.raises(KeyboardInterrupt):
+            pareft.run(recipe, out=out, arm="lora+l-prun")
+
+
 def make(values, arm="lora+l-prun", **distill):
     changed = values | {"arms": {**values["arms"], arm: {"distill": LEARNING | distill}}}
     return resolve(changed)
@@ -77,17 +92,7 @@ def test_killed_and_resumed_is_never_killed(values, tmp_path, monkeypatch, cache
     values["train"] |= {"max_steps": 6, "evaluate_every": 0.5}
     recipe = make(values, cache=cache)
     whole = pareft.run(recipe, out=tmp_path / "whole", arm="lora+l-prun")
-    plain = training._Report.on_step_end
-
-    def kill(self, args, state, control, **more):
-        if state.global_step == 5:
-            raise KeyboardInterrupt
-        return plain(self, args, state, control, **more)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(training._Report, "on_step_end", kill)
-        with pytest.raises(KeyboardInterrupt):
-            pareft.run(recipe, out=tmp_path / "killed", arm="lora+l-prun")
+    run_and_kill(monkeypatch, recipe, tmp_path / "killed", step=5)
     resumed = pareft.run(recipe, out=tmp_path / "killed", arm="lora+l-prun")
     assert losses(resumed) == pytest.approx(losses(whole), rel=1e-3 if cache else 1e-9)
     assert resumed.scores == whole.scores or cache
@@ -344,17 +349,7 @@ def test_texts_that_were_changed_are_refused(values, run_full):
 
 def test_a_teacher_that_changed_in_between_is_refused(values, run_full, monkeypatch):
     recipe = make(values, teacher="full")
-    plain = training._Report.on_step_end
-
-    def kill(self, args, state, control, **more):
-        if state.global_step == 3:
-            raise KeyboardInterrupt
-        return plain(self, args, state, control, **more)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(training._Report, "on_step_end", kill)
-        with pytest.raises(KeyboardInterrupt):
-            pareft.run(recipe, out=run_full / "student", arm="lora+l-prun")
+    run_and_kill(monkeypatch, recipe, run_full / "student", step=3)
     shutil.rmtree(run_full / "full")
     values["seed"] = 7
     pareft.run(resolve(values), out=run_full / "full", arm="full")

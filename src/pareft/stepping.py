@@ -83,7 +83,7 @@ def open_stepper(
 ) -> Iterator[Stepper]:
     """A run's model, built and computing as its training has it; with `rows`, which it will step on, behind a frozen prefix that a
     first epoch has left, and with all that a cached teacher says. `home`: where the teacher is, if it is a run that is named;
-    before that has trained, it is the base.
+    before that has trained, the arm `stand_in` is in its place, untrained.
     """
     model, settings = build_model(prepared), prepared.recipe.train
     distill = prepared.recipe.distill

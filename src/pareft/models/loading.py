@@ -12,7 +12,7 @@ from pareft.errors import ModelError, PlanError
 from pareft.models.checkpoint import Base, find_file, load_generation_config, open_base
 from pareft.models.classes import find_class, with_labels
 from pareft.models.digests import PLAN_KEY, make_namer
-from pareft.models.families import find_family
+from pareft.models.families import Family, find_family
 from pareft.models.identity import check_weights, identify, sign
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.surgery import check_cuttable, know_plan, map_tensors, model_class, prune_config, prune_generation_config
@@ -93,7 +93,7 @@ def load(
     except ImportError as error:
         raise ModelError(f"{str(error).splitlines()[0]} (pip install 'pareft[quant]')") from error
     family = find_family(config)
-    fresh = sorted(name for name in report["missing_keys"] if not name.endswith(family.computed or ("\0",)))
+    fresh = _list_absent(family, report["missing_keys"])
     of_body = [name for name in fresh if family.locate(name) or make_namer(config)(name)]
     if missing := fresh if head is None else of_body:
         advice = "" if of_body else "; with head= they start fresh"
@@ -137,18 +137,17 @@ def load_beside(
     whole, report = build.from_pretrained(
         None, config=config, state_dict=found | shared, dtype=dtype, device_map=device, output_loading_info=True
     )
-    _check_missing(base, whole, report["missing_keys"])
+    if lacking := _list_absent(find_family(config), report["missing_keys"]):
+        raise ModelError(f"{base.name} lacks {len(lacking)} tensors of a {build.__name__}, {lacking[0]} first")
     whole.name_or_path = base.place
     sign(know_plan(whole, plan.whole()))
     frozen_whole: PreTrainedModel = whole.eval().requires_grad_(False)
     return frozen_whole
 
 
-def _check_missing(base: Base, model: PreTrainedModel, missing: Iterable[str]) -> None:
-    """Raise `ModelError` if a base lacks tensors of a model but those that are a formula's."""
-    computed = find_family(base.config).computed or ("\0",)
-    if lacking := sorted(name for name in missing if not name.endswith(computed)):
-        raise ModelError(f"{base.name} lacks {len(lacking)} tensors of a {type(model).__name__}, {lacking[0]} first")
+def _list_absent(family: Family, missing: Iterable[str]) -> list[str]:
+    """What a base lacks of what transformers misses: a formula's tensors are in no file."""
+    return sorted(name for name in missing if not name.endswith(family.computed or ("\0",)))
 
 
 def read_own_plan(source: Base) -> PruningPlan | None:

@@ -27,8 +27,8 @@ from pareft.tuning.storage import read_adapter
 @dataclass(frozen=True)
 class Teacher:
     """Who teaches, not opened yet: as the recipe names it; its base or checkpoint, and the plan of it; the folder of the run that
-    it is, `None` where it is none; its tokenizer; what tells its weights from others. `stand_in`: the arm that
-    it stands in for, untrained.
+    it is, `None` where it is none; its tokenizer; what tells its weights from others. `stand_in`: the arm that it stands in
+    for, untrained.
     """
 
     name: str

@@ -91,7 +91,7 @@ class Distiller:
         size = self._student.get_output_embeddings().weight.shape[0]
         if self._store:
             return self._complete(self._fetch(self._store, given, labels), labels.device), states
-        if settings.logits or settings.hidden:
+        if settings.listens:
             logits = self._teach(given, labels, states)
             if settings.logits and settings.top and settings.top < size:
                 soft = self._complete(find_likeliest(logits, settings.top, settings.temperature), labels.device)

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from pareft.errors import RecipeError
 from pareft.models.families import find_family
 from pareft.models.families.schema import Family, Stack
+from pareft.models.structure import find_layers
 
 KEY = "train.cache_frozen_prefix"
 MEND = "Give adapters to the decoder alone (adapt.layers: {decoder: all}) or to upper layers, or switch it off."
@@ -87,8 +88,7 @@ def find_prefix(model: PreTrainedModel | PeftModel) -> Prefix:
 
 def _make_entry(base: Any, stack: Stack, trained: list[int], *, last: int) -> Entry:
     """The entry below the lowest trained layer; with none, behind all layers, or, with `last` 0, at the last one."""
-    body = getattr(base, stack.part) if stack.part else base
-    layers = body.base_model.get_submodule(stack.path)
+    layers = find_layers(base, stack)
     root = base.get_encoder() if stack.name == "encoder" else base.get_decoder()
     passed = bool(stack.width and any(attention.passed for attention in stack.width.attentions))
     return Entry(root, layers, min(trained, default=len(layers) - 1 + last), passed)
