@@ -5,7 +5,8 @@
 pareft-mini writes for synthetic findings of mixed lengths, in fp32 with the same settings, on every way in turn, several rounds;
 ratios are of medians, of the wall's time and of the processor's, which other work on the machine disturbs less. Texts are compared
 with those of the plain way, and in bf16 also by ROUGE between both. `--bart-large` is BART-large's shape with random weights,
-which writes as many tokens as it may; its sources have `--source-tokens`, some of them padding.
+which writes as many tokens as it may; its sources have `--source-tokens`, some of them padding. `static` is the plain way with
+transformers' static cache, which has room for the longest text from the start.
 """
 
 import argparse
@@ -30,12 +31,14 @@ from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.runtime import describe_hardware, list_versions
 from pareft.settings import EvaluateSettings
 
+STATIC = "static"
 PLAIN = {"beams": False, "repeats": False}
 TEXTUAL = ("same_texts", "rouge1_with_plain")
 WAYS: dict[str, tuple[dict[str, bool], torch.dtype]] = {
     "plain": (PLAIN, torch.float32),
     "beams": (PLAIN | {"beams": True}, torch.float32),
     "repeats": (PLAIN | {"repeats": True}, torch.float32),
+    STATIC: (PLAIN, torch.float32),
     "both": ({}, torch.float32),
     "bf16": (PLAIN, torch.bfloat16),
     "both, bf16": ({}, torch.bfloat16),
@@ -115,6 +118,7 @@ def main() -> None:
             if dtype not in models:
                 models[dtype] = copy.deepcopy(model).to(dtype)
             how = settings.model_validate(settings.model_dump() | {"fast": fast})
+            models[dtype].generation_config.cache_implementation = STATIC if way == STATIC else None
             if number:
                 rounds.setdefault(way, []).append(write(models[dtype], tokenizer, batches, how))
             else:

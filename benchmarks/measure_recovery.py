@@ -49,8 +49,9 @@ ARMS: dict[str, dict[str, Any]] = {  # all but the first two: LoRA on 8 + 8 laye
     "texts": {"distill": {"teacher": "full", "logits": 0.0, "targets": "teacher"}},
     "time": {},  # as many steps as take the time of full's
     "together": {"adapt.target": "all", "adapt.start": "gap", "distill": {"teacher": "full", "logits": 0.5, "hidden": 1.0}},
-    "best": {"adapt.target": ["ffn", "qv"], "adapt.rank": 16, "adapt.alpha": 80},  # and fewer steps
+    "best": {"adapt.target": ["ffn", "qv"], "adapt.rank": 16},  # and fewer steps
 }
+EPOCHS = {"meqsum": {"train.epochs": 3}, "mts-dialog": {"train.epochs": 2}}
 FEWER = 0.9  # of the steps, for "best"
 
 
@@ -59,11 +60,12 @@ def read_task(name: str, out: Path) -> Recipe:
     if name == "demo":
         recipe = prepare_demo(out / "demo", Console(quiet=True))
         changes: dict[str, Any] = {"adapt.target": "ffn", "adapt.rank": 12, "adapt.alpha": 60}
+        arms = ARMS | {"best": ARMS["best"] | {"adapt.alpha": 80}}  # the same alpha / rank
     else:
         recipe = read_recipe(ROOT / "recipes" / f"{name}.yaml")
         place = SHARED / name / ("all.jsonl" if name == "meqsum" else "")
-        changes = {"data.path": str(place)}
-    return resolve(override(recipe.model_dump(), changes | {"arms": ARMS, "evaluate.untouched": False}))
+        changes, arms = {"data.path": str(place), "adapt.target": "ffn"} | EPOCHS[name], ARMS
+    return resolve(override(recipe.model_dump(), changes | {"arms": arms, "evaluate.untouched": False}))
 
 
 def measure_once(recipe: Recipe, folder: Path) -> EfficiencyRecord:

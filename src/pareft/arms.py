@@ -32,6 +32,7 @@ from pareft.run_folder import (
     SCORES,
     check_folder,
     choose_home,
+    is_run,
     is_scored_by,
     read_measurement,
     read_record,
@@ -126,7 +127,7 @@ def _compare(
 
 
 def order_arms(arms: Mapping[str, Recipe], out: Path) -> list[str]:
-    """The arms' names, each after the arm that teaches it; every teacher that is no arm is looked at.
+    """The arms' names, each after the arm that teaches it; a teacher that is no arm is looked at, where its pupil is not finished.
 
     Raises:
         RecipeError: arms that teach each other, or a teacher that cannot teach an arm.
@@ -139,7 +140,8 @@ def order_arms(arms: Mapping[str, Recipe], out: Path) -> list[str]:
     for name, arm in arms.items():
         if arm.distill and arm.distill.asks:
             if arm.distill.teacher == UNPRUNED or arm.distill.teacher not in arms:
-                find_teacher(prepare(arm), out)
+                if not is_run(out / name):
+                    find_teacher(prepare(arm), out)
             else:
                 teachers[name] = arm.distill.teacher
                 check_taught(name, arm, arm.distill.teacher, arms[arm.distill.teacher])

@@ -53,7 +53,7 @@ from pareft.scoring import evaluate_split, round_scores, score_again, score_vali
 from pareft.settings import LoraSettings
 from pareft.teaching import ask_teacher, read_teacher, teach
 from pareft.teaching.caching import check_caches
-from pareft.teaching.finding import find_teacher
+from pareft.teaching.finding import Teacher, find_teacher
 from pareft.teaching.opening import forecast_bytes
 from pareft.tuning.plain import comes_back_otherwise
 from pareft.tuning.prefix.serving import keep_prefix
@@ -81,9 +81,9 @@ def run(
     if record := read_record(folder):
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # a kill may have left them
         return record if is_scored_by(folder, chosen) else _score_again(chosen, folder, record)
-    prepared = _open(chosen, folder)
+    prepared, teacher = _open(chosen, folder)
     with explain_failures(folder, arm or "the run"):
-        record = _run_stages(prepared, folder, arm, progress)
+        record = _run_stages(prepared, teacher, folder, arm, progress)
     if processes.first:
         write_atomic(folder / RECORD, record.to_json())
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
@@ -100,27 +100,28 @@ def fit(recipe: Recipe, out: Path, *, progress: Progress = SILENT) -> TrainingRe
     check_folder(out, recipe)
     if trained := read_trained(out):
         return trained
-    prepared = _open(recipe, out)
+    prepared, teacher = _open(recipe, out)
     with explain_failures(out, "the run"):
         seed_everything(recipe.seed)
-        _, trained = _train(prepared, out, None, progress)
+        _, trained = _train(prepared, teacher, out, None, progress)
     for path in (out / CHECKPOINTS).iterdir() if find_processes().first else ():  # what only training needed
         if path.name != TRAINED:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return trained
 
 
-def _open(recipe: Recipe, folder: Path) -> Prepared:
-    """Everything before there is training, and the run's folder with recipe and plan."""
-    processes, prepared = find_processes(), prepare(recipe)
+def _open(recipe: Recipe, folder: Path) -> tuple[Prepared, Teacher | None]:
+    """Everything before there is training, who teaches it, if it is still to come, and the run's folder with recipe and plan."""
+    processes, prepared, teacher = find_processes(), prepare(recipe), None
     check_same_plan(folder, prepared.plan)
     if recipe.distill and recipe.distill.asks and not read_trained(folder):
-        check_caches(find_teacher(prepared, folder.absolute().parent), prepared, folder)
+        teacher = find_teacher(prepared, folder.absolute().parent)
+        check_caches(teacher, prepared, folder)
     processes.wait()  # everybody has seen the folder as it was
     if processes.first:
         write_atomic(folder / RECIPE, write_yaml(recipe))
         write_atomic(folder / PLAN_FILE, prepared.plan.to_json())
-    return prepared
+    return prepared, teacher
 
 
 def _score_again(recipe: Recipe, folder: Path, record: RunRecord) -> RunRecord:
@@ -134,7 +135,7 @@ def _score_again(recipe: Recipe, folder: Path, record: RunRecord) -> RunRecord:
     return changed
 
 
-def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Progress) -> RunRecord:
+def _run_stages(prepared: Prepared, teacher: Teacher | None, folder: Path, arm: str | None, progress: Progress) -> RunRecord:
     recipe, processes, protocol = prepared.recipe, find_processes(), describe_protocol(prepared)
     seed_everything(recipe.seed)
     progress.start(_label(arm, "load"), None)
@@ -142,7 +143,7 @@ def _run_stages(prepared: Prepared, folder: Path, arm: str | None, progress: Pro
     if trained:
         model = load_writer(folder)
     else:
-        model, trained = _train(prepared, folder, arm, progress)
+        model, trained = _train(prepared, teacher, folder, arm, progress)
     started = time.perf_counter()
     label = _label(arm, "evaluate")
     scored = evaluate_split(
@@ -192,11 +193,12 @@ def _label(arm: str | None, stage: str) -> str:
 
 
 def _train(
-    prepared: Prepared, folder: Path, arm: str | None, progress: Progress
+    prepared: Prepared, teacher: Teacher | None, folder: Path, arm: str | None, progress: Progress
 ) -> tuple[PreTrainedModel | PeftModel, TrainingRecord]:
     """Train, and store the adapter or weights, and what training did, so that a run that is killed later does not train again."""
     recipe, processes = prepared.recipe, find_processes()
-    teacher = ask_teacher(prepared, folder, progress, _label(arm, "the teacher writes"))
+    if teacher:
+        ask_teacher(teacher, prepared, folder, progress, _label(arm, "the teacher writes"))
     listens = bool(recipe.distill and recipe.distill.listens)
     model = build_model(prepared)
     counted = count_parameters(model)

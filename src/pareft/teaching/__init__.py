@@ -16,23 +16,21 @@ from pareft.records import DistillRecord
 from pareft.run_folder import CHECKPOINTS, SOFT, TAUGHT, TEACHER
 from pareft.runtime import find_processes
 from pareft.teaching.caching import find_place, key_soft
-from pareft.teaching.finding import Teacher, find_teacher
+from pareft.teaching.finding import Teacher
 from pareft.teaching.opening import open_teacher
 from pareft.teaching.writing import write_targets
 from pareft.tuning.distilling import Distiller
 from pareft.tuning.distilling.soft_store import SoftStore
 
 
-def ask_teacher(prepared: Prepared, folder: Path, progress: Progress, label: str) -> Teacher | None:
-    """The teacher, if there is one. Where the run learns from its texts, they are the training split's targets afterwards.
+def ask_teacher(teacher: Teacher, prepared: Prepared, folder: Path, progress: Progress, label: str) -> None:
+    """Begin to learn from a teacher. Where the run learns from its texts, they are the training split's targets afterwards.
 
     Raises:
         RunError: the training was begun with another teacher.
     """
-    settings = prepared.recipe.distill
-    if not settings or not settings.asks:
-        return None
-    teacher, taught = find_teacher(prepared, folder.absolute().parent), read_teacher(folder)
+    settings, taught = prepared.recipe.distill, read_teacher(folder)
+    assert settings
     if taught and taught.digest != teacher.digest:
         raise RunError(
             f"{folder} holds a run that began to learn from {taught.teacher} as it was, and this is another now "
@@ -46,7 +44,6 @@ def ask_teacher(prepared: Prepared, folder: Path, progress: Progress, label: str
         prepared.splits["train"], seconds = write_targets(teacher, prepared, place, progress, label)
         if not taught or taught.writing_seconds is None:
             _note_teacher(folder, writing_seconds=seconds)
-    return teacher
 
 
 def read_teacher(folder: Path) -> DistillRecord | None:
