@@ -19,6 +19,7 @@ RUNS = (
     "comparison",
     "budgets",
     "readying",
+    "planning",
     "teaching",
     "search",
     "arms",
@@ -31,7 +32,7 @@ FLOORS = (
     ("data", "pruning", "tuning", "evaluation"),
     (*RUNS, "bench", "exporting", "inference", "preparation", "reproduction"),
     ("report",),
-    ("live", "console", "verbs", "prepare_verbs", "reproduce_verbs", "bench_verbs", "run_tables", "demo"),
+    ("live", "console", "verbs", "prepare_verbs", "reproduce_verbs", "plan_verbs", "bench_verbs", "run_tables", "demo"),
     ("cli",),
     ("__main__",),
 )

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pareft.models.plan import PruningPlan as PruningPlan
     from pareft.models.surgery import cut as cut
     from pareft.pipeline import run as run
+    from pareft.planning import plan as plan
     from pareft.preparation import prepare_notes as prepare_notes
     from pareft.preparation import prepare_table as prepare_table
-    from pareft.pruning import plan as plan
     from pareft.recipe import Recipe as Recipe
     from pareft.settings import Ia3Settings as Ia3Settings
     from pareft.settings import LoraSettings as LoraSettings
@@ -38,7 +38,7 @@ _HOMES = {
     "cut": "pareft.models.surgery",
     "export": "pareft.exporting",
     "load": "pareft.artefact",
-    "plan": "pareft.pruning",
+    "plan": "pareft.planning",
     "prepare_notes": "pareft.preparation",
     "prepare_table": "pareft.preparation",
     "remap": "pareft.tuning.remapping",

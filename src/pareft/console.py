@@ -8,7 +8,8 @@ from rich.table import Table
 from pareft.bench.record import Case
 from pareft.comparison import Comparison
 from pareft.inference import EvaluationRecord
-from pareft.records import SearchRecord, name_score
+from pareft.models.plan import PruningPlan
+from pareft.records import PlanningRecord, SearchRecord, name_score
 from pareft.report import bench_table
 from pareft.report.beside import list_figures, list_papers, title_of
 from pareft.report.families import FAMILY_COLUMNS, list_families
@@ -92,6 +93,25 @@ def make_search_table(found: SearchRecord) -> Table:
         values = [_show_value(trial.changes.get(line)) for line in lines]
         style = "bold" if trial.number == found.best else ""
         table.add_row(str(trial.number), f"{trial.score:.2f}", *values, f"{trial.trained:,}", f"{trial.seconds:.0f}", style=style)
+    return table
+
+
+def make_layers_table(decided: PruningPlan, record: PlanningRecord) -> Table:
+    """What every layer scored, or when a search dropped it, and whether it stays."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=f"{record.by}: {decided.describe()}", title_style="bold")
+    gone = {(step.stack, step.layer): number for number, step in enumerate(record.path, start=1)}
+    table.add_column("Layer", justify="right")
+    for stack in decided.depths:
+        table.add_column(f"{stack}\nscore" if record.scores else f"{stack}\ndropped", justify="right")
+        table.add_column("stays")
+    for layer in range(max(decided.depths.values())):
+        cells = [str(layer)]
+        for stack, depth in decided.depths.items():
+            scores = record.scores.get(stack, [])
+            step = gone.get((stack, layer))
+            said = f"{scores[layer]:.4g}" if layer < len(scores) else "" if step is None else f"step {step}"
+            cells += [said, "" if layer >= depth else "✓" if layer in decided.layers[stack] else "–"]
+        table.add_row(*cells)
     return table
 
 

@@ -69,6 +69,29 @@ class Parameters(Record):
     layers_dropped_ratio: float
 
 
+class DroppedRecord(Record):
+    """A layer that a search dropped, and the cost of what was left then."""
+
+    stack: str
+    layer: int
+    cost: float
+
+
+class PlanningRecord(Record):
+    """How a criterion chose the plan of this fingerprint: on how many examples of which data; by stack, what every layer scored (of
+    `angular`, the blocks that begin at it); for a search, what went one after the other.
+    """
+
+    by: str
+    fingerprint: str
+    data: str | None
+    data_digest: str | None
+    examples: int | None
+    scores: dict[str, list[float]]
+    path: list[DroppedRecord]
+    seconds: float
+
+
 class StartRecord(Record):
     """What an adapter began with where dropped layers were bridged: from how many examples, what share of it was kept (all, unless
     the model was worse with it), the loss of a target's token in the unpruned base and in the pruned model before and after, and

@@ -1,6 +1,5 @@
 """What the verbs do once their arguments are read: call the library, write the reports, print what a person wants to see."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -8,18 +7,15 @@ from typing import Any, get_args
 from rich.console import Console
 
 from pareft.arms import compare, compare_runs, name_runs
-from pareft.artefact import check_base
 from pareft.comparison import Comparison
 from pareft.console import make_families_table, make_interval_tables, make_scores_table, make_search_table, make_table
 from pareft.data.inputs import Format
-from pareft.errors import DataError, PlanError, RunError
+from pareft.errors import DataError, RunError
 from pareft.exporting import export
 from pareft.files import write_atomic
 from pareft.inference import evaluate, generate
 from pareft.live import LiveProgress, start_console
-from pareft.models.plan import PruningPlan
 from pareft.pipeline import run
-from pareft.pruning import plan
 from pareft.recipe import Recipe
 from pareft.recipe_file import parse_changes, take_recipe
 from pareft.records import Equal
@@ -210,27 +206,6 @@ def make_console() -> Console:
     return start_console(quiet=find_processes().rank > 0)
 
 
-def print_plan(
-    base: str, *, encoder: str | None, decoder: str | None, heads: list[str], neurons: list[str], revision: str | None
-) -> None:
-    """`pareft plan`: the plan on standard output, what a user should know of it on standard error."""
-    check_base(Path(base))
-    layers = {
-        stack: parse_numbers(f"--{stack}", text) for stack, text in (("encoder", encoder), ("decoder", decoder)) if text is not None
-    }
-    if heads or neurons:
-        whole = plan(base, layers=layers, revision=revision)
-        kept_heads, kept_neurons = parse_units("--heads", heads, whole), parse_units("--neurons", neurons, whole)
-        decided = plan(base, layers=layers, heads=kept_heads, neurons=kept_neurons, revision=revision)
-    else:
-        decided = plan(base, layers=layers or None, revision=revision)
-    print(decided.to_json(), end="")
-    if decided.keeps_everything:
-        print("note: this plan drops nothing", file=sys.stderr)
-    if decided.weights_digest is None:
-        print(f"note: {base} has no weights, so the plan fits any base of this architecture", file=sys.stderr)
-
-
 def export_and_show(run: Path, folder: Path, forms: list[str]) -> None:
     """`pareft export`."""
     if len(forms) > 1:
@@ -256,48 +231,3 @@ def show_families(*, markdown: bool) -> None:
         print(write_families(), end="")
     else:
         start_console().print(make_families_table())
-
-
-def parse_numbers(option: str, text: str) -> list[int]:
-    """`0,2,4-6` → [0, 2, 4, 5, 6].
-
-    Raises:
-        PlanError: something else.
-    """
-    numbers: list[int] = []
-    try:
-        for part in filter(None, (part.strip() for part in text.split(","))):
-            first, dash, last = part.partition("-")
-            numbers += _count(int(first), int(last)) if dash and first else [int(part)]
-    except ValueError as error:
-        raise PlanError(f"{option} {text!r}: give numbers with commas, or ranges, such as 0,1,4 or 0-4,7") from error
-    return numbers
-
-
-def _count(first: int, last: int) -> range:
-    if last < first:
-        raise ValueError("a range that goes down")
-    return range(first, last + 1)
-
-
-def parse_units(option: str, texts: list[str], whole: PruningPlan) -> dict[str, dict[int, list[int]]]:
-    """`["encoder:1-2=0-3"]` → {"encoder": {1: [0, 1, 2, 3], 2: [0, 1, 2, 3]}}; without layers, every kept one of the stack.
-
-    Raises:
-        PlanError: something else, or a layer that is named twice.
-    """
-    units: dict[str, dict[int, list[int]]] = {}
-    for text in texts:
-        where, equals, kept = text.partition("=")
-        key, colon, layers = where.partition(":")
-        if not equals or (colon and not layers):
-            raise PlanError(f"{option} {text!r}: write WHERE=NUMBERS or WHERE:LAYERS=NUMBERS, such as encoder:1-2=0-1023")
-        if key not in whole.widths or ("." in key) != (option == "--heads"):
-            known = [known for known in whole.widths if ("." in known) == (option == "--heads")]
-            raise PlanError(f"{option}: no {key!r} that can be pruned; there is {', '.join(known) or 'none in this family'}")
-        named = parse_numbers(option, layers) if colon else list(whole.layers.get(key.partition(".")[0], ()))
-        by_layer = units.setdefault(key, {})
-        if twice := set(named) & set(by_layer):
-            raise PlanError(f"{option}: {key} layer {min(twice)} is named twice")
-        by_layer |= dict.fromkeys(named, parse_numbers(option, kept))
-    return units

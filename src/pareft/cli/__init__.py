@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 import typer.core
 
+from pareft.cli.plan import plan
 from pareft.cli.prepare import prepare
 from pareft.errors import PareftError, PareftWarning, RunError
 
@@ -286,33 +287,7 @@ def generate(
     )  # fmt: skip
 
 
-@app.command()
-def plan(
-    base: Annotated[str, typer.Argument(help="pareft-mini, a folder, or a name on the Hub.")],
-    encoder: Annotated[str | None, typer.Option(help="The encoder layers to keep, as 0,1,4 or 0-4,7.", show_default=False)] = None,
-    decoder: Annotated[str | None, typer.Option(help="The decoder layers to keep.", show_default=False)] = None,
-    heads: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STACK.ATTENTION[:LAYERS]=HEADS",
-            help="The heads (key-value groups under GQA) to keep in layers, as decoder.cross:3-5=0-7; again for others.",
-            show_default=False,
-        ),
-    ] = None,
-    neurons: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STACK[:LAYERS]=NEURONS",
-            help="The feed-forward neurons to keep in layers, as encoder=0-1023 for all of them.",
-            show_default=False,
-        ),
-    ] = None,
-    revision: Annotated[str | None, typer.Option(help="The Hub revision of the base.", show_default=False)] = None,
-) -> None:
-    """Print a pruning plan as JSON: the paper's alternating rule, or what you name. All numbers are 0-based and the base's own."""
-    from pareft.verbs import print_plan
-
-    print_plan(base, encoder=encoder, decoder=decoder, heads=heads or [], neurons=neurons or [], revision=revision)
+app.command()(plan)
 
 
 @app.command()

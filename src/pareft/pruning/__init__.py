@@ -11,10 +11,11 @@ from pareft.models.loading import read_own_plan
 from pareft.models.plan import PruningPlan
 from pareft.models.surgery import check_cuttable, check_plan
 from pareft.models.weights import find_tensors
-from pareft.pruning.depth import alternating
+from pareft.pruning.choosing import Keep, read_limits
+from pareft.pruning.depth import RULES, alternating
 
 Layers = Mapping[str, Sequence[int]] | Sequence[int]
-Rule = Literal["alternating", "everything"]
+Rule = Literal["alternating", "everything", "even", "drop-top", "drop-bottom", "drop-middle"]
 Units = Mapping[str, Mapping[int, Sequence[int]]]
 
 
@@ -22,6 +23,7 @@ def plan(
     base: str | Path | Base,
     *,
     by: Rule = "alternating",
+    keep: Keep | None = None,
     layers: Layers | None = None,
     heads: Units | None = None,
     neurons: Units | None = None,
@@ -34,6 +36,8 @@ def plan(
         base: `pareft-mini`, a folder, or a name on the Hub.
         by: a rule for the layers, `alternating` being the paper's. Where `layers`, `heads` or `neurons` are given no rule is asked,
             and what is not named is kept whole.
+        keep: how many layers of every stack stay, for all rules but `alternating` and `everything`, which say so themselves: a
+            number, a part below 1, or one of these for each stack, others staying whole.
         layers: the kept layers of each stack; for a model with one stack, a list does.
         heads: the kept heads (key-value groups under GQA) by `stack.attention` and layer: `{"decoder.cross": {3: [0, 2]}}`.
         neurons: the kept feed-forward neurons by stack and layer: `{"encoder": {0: range(1024)}}`.
@@ -50,8 +54,9 @@ def plan(
     whole = identify(source, find_tensors(source) if weights else {})
     values: dict[str, Any] = whole.model_dump()
     if layers is None and heads is None and neurons is None:
-        kept = {stack: alternating(depth) for stack, depth in whole.depths.items()} if by == "alternating" else whole.layers
-        values |= {"by": by, "layers": kept}
+        values |= {"by": by, "layers": _choose(whole, by, keep)}
+    elif keep is not None:
+        raise PlanError("keep is for a rule, and layers, heads or neurons say themselves what stays; give one of both")
     else:
         values |= {
             "by": "explicit",
@@ -63,6 +68,20 @@ def plan(
     check_cuttable(source.config, read_own_plan(source), decided)
     check_plan(source.config, decided)
     return decided
+
+
+def _choose(whole: PruningPlan, by: Rule, keep: Keep | None) -> dict[str, tuple[int, ...]]:
+    """The layers that a rule keeps."""
+    if by in RULES:
+        if keep is None:
+            raise PlanError(f"{by} keeps as many layers as it is told to: keep=8, or keep={{'encoder': 10, 'decoder': 6}}")
+        limits = read_limits(whole.depths, keep)
+        if limits.counts is None:
+            raise PlanError(f"{by} looks at each stack alone: say how many layers of each are to stay, and not a total")
+        return {stack: RULES[by](whole.depths[stack], count) for stack, count in limits.counts.items()}
+    if keep is not None:
+        raise PlanError(f"{by} says itself how many layers stay; with keep, give one of {', '.join(RULES)}, or a criterion")
+    return {stack: alternating(depth) for stack, depth in whole.depths.items()} if by == "alternating" else whole.layers
 
 
 def _by_stack(layers: Layers | None, whole: PruningPlan) -> dict[str, Any]:

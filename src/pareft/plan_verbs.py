@@ -1,0 +1,168 @@
+"""What `pareft plan` does once its arguments are read: what a user writes of layers, heads and neurons, and what is printed."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pareft.artefact import check_base
+from pareft.console import make_layers_table
+from pareft.errors import PlanError
+from pareft.files import write_atomic
+from pareft.live import LiveProgress, start_console
+from pareft.models.plan import PruningPlan
+from pareft.planning import CRITERIA, EXAMPLES, choose_layers, plan
+from pareft.records import PlanningRecord
+
+
+def make_plan(
+    base: str,
+    named: Mapping[str, Any],
+    limits: Mapping[str, Any],
+    *,
+    by: str,
+    data: Path | None,
+    examples: int | None,
+    out: Path | None,
+    revision: str | None,
+) -> None:
+    """`pareft plan`: the plan on standard output or in a file, what a user should know of it on standard error.
+
+    Args:
+        base: as the user names it.
+        named: `encoder`, `decoder`, `heads` and `neurons` that are to stay, as written.
+        limits: `keep`, `never_drop`, `least` and `symmetric`, as written.
+        by: the rule or criterion.
+        data: a recipe.
+        examples: of it.
+        out: a file for the plan.
+        revision: the Hub's.
+    """
+    check_base(Path(base))
+    layers = {stack: parse_numbers(f"--{stack}", named[stack]) for stack in ("encoder", "decoder") if named[stack] is not None}
+    units = bool(named["heads"] or named["neurons"])
+    asked: dict[str, Any] = {
+        "keep": None if limits["keep"] is None else parse_keep(limits["keep"]),
+        "never_drop": parse_stacks("--never-drop", limits["never_drop"]),
+        "least": limits["least"],
+        "symmetric": limits["symmetric"],
+        "data": data,
+        "examples": EXAMPLES if examples is None else examples,
+    }
+    record = None
+    if layers or units:
+        if given := [f"--{name.replace('_', '-')}" for name, value in asked.items() if value and name != "examples" and value != 1]:
+            raise PlanError(f"{given[0]} is for layers that are chosen, and these are named; give one of both")
+        whole = plan(base, layers=layers, revision=revision)
+        kept_heads, kept_neurons = (parse_units(f"--{what}", named[what], whole) for what in ("heads", "neurons"))
+        decided = plan(base, layers=layers, heads=kept_heads or None, neurons=kept_neurons or None, revision=revision)
+    elif by in CRITERIA:
+        with LiveProgress(start_console(stderr=True)) as progress:
+            decided, record = choose_layers(base, by=by, revision=revision, progress=progress, **asked)
+    else:
+        decided = plan(base, by=by, revision=revision, **asked)
+    _show(base, decided, record, out)
+
+
+def _show(base: str, decided: PruningPlan, record: PlanningRecord | None, out: Path | None) -> None:
+    if out:
+        write_atomic(out, decided.to_json())
+        if record:
+            write_atomic(out.with_suffix(".scores.json"), record.to_json())
+    else:
+        print(decided.to_json(), end="")
+    if record:
+        start_console(stderr=True).print(make_layers_table(decided, record))
+    if out:
+        print(f"written to {out}: {decided.describe()}", file=sys.stderr)
+    if decided.keeps_everything:
+        print("note: this plan drops nothing", file=sys.stderr)
+    if decided.weights_digest is None:
+        print(f"note: {base} has no weights, so the plan fits any base of this architecture", file=sys.stderr)
+
+
+def parse_keep(text: str) -> int | float | dict[str, int | float]:
+    """`8`, `50%`, `0.5`, `encoder=10,decoder=6`, `total=16`.
+
+    Raises:
+        PlanError: something else.
+    """
+    if "=" not in text:
+        return _parse_amount(text)
+    found: dict[str, int | float] = {}
+    for part in text.split(","):
+        stack, _, amount = part.partition("=")
+        if stack.strip() in found:
+            raise PlanError(f"--keep {text!r}: {stack.strip()} is named twice")
+        found[stack.strip()] = _parse_amount(amount)
+    return found
+
+
+def _parse_amount(text: str) -> int | float:
+    try:
+        amount = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
+    except ValueError as error:
+        raise PlanError(
+            f"--keep: {text!r} is no number of layers; write 8, 50%, encoder=10,decoder=6, or total=16 for all stacks together"
+        ) from error
+    return int(amount) if amount == int(amount) and "%" not in text else amount
+
+
+def parse_stacks(option: str, texts: list[str]) -> dict[str, list[int]]:
+    """`["encoder=0,-1"]` → {"encoder": [0, -1]}.
+
+    Raises:
+        PlanError: something else.
+    """
+    found: dict[str, list[int]] = {}
+    for text in texts:
+        stack, equals, numbers = text.partition("=")
+        if not equals or stack in found:
+            raise PlanError(f"{option} {text!r}: write STACK=LAYERS once for a stack, such as encoder=0,-1")
+        found[stack] = parse_numbers(option, numbers)
+    return found
+
+
+def parse_numbers(option: str, text: str) -> list[int]:
+    """`0,2,4-6` → [0, 2, 4, 5, 6].
+
+    Raises:
+        PlanError: something else.
+    """
+    numbers: list[int] = []
+    try:
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            first, dash, last = part.partition("-")
+            numbers += _count(int(first), int(last)) if dash and first else [int(part)]
+    except ValueError as error:
+        raise PlanError(f"{option} {text!r}: give numbers with commas, or ranges, such as 0,1,4 or 0-4,7") from error
+    return numbers
+
+
+def _count(first: int, last: int) -> range:
+    if last < first:
+        raise ValueError("a range that goes down")
+    return range(first, last + 1)
+
+
+def parse_units(option: str, texts: list[str], whole: PruningPlan) -> dict[str, dict[int, list[int]]]:
+    """`["encoder:1-2=0-3"]` → {"encoder": {1: [0, 1, 2, 3], 2: [0, 1, 2, 3]}}; without layers, every kept one of the stack.
+
+    Raises:
+        PlanError: something else, or a layer that is named twice.
+    """
+    units: dict[str, dict[int, list[int]]] = {}
+    for text in texts:
+        where, equals, kept = text.partition("=")
+        key, colon, layers = where.partition(":")
+        if not equals or (colon and not layers):
+            raise PlanError(f"{option} {text!r}: write WHERE=NUMBERS or WHERE:LAYERS=NUMBERS, such as encoder:1-2=0-1023")
+        if key not in whole.widths or ("." in key) != (option == "--heads"):
+            known = [known for known in whole.widths if ("." in known) == (option == "--heads")]
+            raise PlanError(f"{option}: no {key!r} that can be pruned; there is {', '.join(known) or 'none in this family'}")
+        named = parse_numbers(option, layers) if colon else list(whole.layers.get(key.partition(".")[0], ()))
+        by_layer = units.setdefault(key, {})
+        if twice := set(named) & set(by_layer):
+            raise PlanError(f"{option}: {key} layer {min(twice)} is named twice")
+        by_layer |= dict.fromkeys(named, parse_numbers(option, kept))
+    return units

@@ -1,0 +1,116 @@
+"""Plans by criteria, on a recipe's examples: what comes out, what is refused before anything is loaded."""
+
+import json
+
+import pytest
+from conftest import save_base
+from test_cli import call
+
+import pareft
+from pareft import planning
+from pareft.errors import PlanError
+from pareft.planning import CRITERIA, choose_layers
+from pareft.pruning.depth import RULES
+from pareft.recipe import resolve
+
+
+@pytest.fixture
+def recipe(values):
+    return resolve(values)
+
+
+@pytest.mark.parametrize("by", CRITERIA)
+def test_every_criterion_makes_a_plan_that_loads(recipe, bases, by):
+    plan, record = choose_layers(str(bases["bart"]), by=by, keep={"encoder": 5, "decoder": 4}, data=recipe, examples=6)
+    assert {stack: len(kept) for stack, kept in plan.layers.items()} == {"encoder": 5, "decoder": 4}
+    assert (plan.by, record.by, record.fingerprint) == (by, by, plan.fingerprint)
+    assert record.examples == (6 if by != "magnitude" else record.examples)
+    assert record.path if by == "greedy" else record.scores
+    assert pareft.load(str(bases["bart"]), plan).config.encoder_layers == 5
+    again, _ = choose_layers(str(bases["bart"]), by=by, keep={"encoder": 5, "decoder": 4}, data=recipe, examples=6)
+    assert again == plan
+
+
+def test_a_plan_needs_no_recipe_where_weights_say_all(bases):
+    plan = pareft.plan(str(bases["t5"]), by="magnitude", keep={"total": 9}, least=4, never_drop={"encoder": [0, -1]})
+    assert sum(map(len, plan.layers.values())) == 9
+    assert {0, 7} <= set(plan.layers["encoder"])
+    assert len(plan.layers["decoder"]) >= 4
+
+
+def test_what_a_family_cannot_be_without_stays(tmp_path, monkeypatch):
+    base = save_base("bart", tmp_path / "base")
+    monkeypatch.setattr(planning, "_protect", lambda source, never_drop: {"decoder": [0]})
+    assert 0 in pareft.plan(str(base), by="magnitude", keep=1).layers["decoder"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"by": "influense", "keep": 4}, "no rule or criterion 'influense'. Did you mean influence?"),
+        ({"by": "influence", "keep": 4}, "give a recipe"),
+        ({"by": "influence"}, "keeps as many layers as it is told"),
+        ({"by": "influence", "keep": 9, "data": "RECIPE"}, "9 of 8 encoder layers"),
+        ({"by": "influence", "keep": 4, "data": "RECIPE", "examples": 0}, "examples is 0"),
+        ({"by": "angular", "keep": {"total": 8}, "data": "RECIPE"}, "a block of every stack"),
+        ({"by": "even"}, "even keeps as many layers as it is told"),
+        ({"by": "even", "keep": {"total": 8}}, "each stack alone"),
+        ({"by": "alternating", "keep": 8}, "alternating says itself"),
+        ({"by": "even", "keep": 4, "never_drop": {"encoder": [0]}}, "are for criteria"),
+        ({"layers": {"encoder": [0]}, "keep": 4}, "give one of both"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused_before_anything_is_loaded(recipe, bases, monkeypatch, asked, said):
+    monkeypatch.setattr(planning, "load", lambda *_, **__: pytest.fail("loaded"))
+    if asked.get("data"):
+        asked = asked | {"data": recipe}
+    with pytest.raises(PlanError, match=said):
+        pareft.plan(str(bases["bart"]), **asked)
+
+
+def test_rules_keep_what_they_say(bases):
+    kept = {by: pareft.plan(str(bases["bart"]), by=by, keep={"encoder": 4, "decoder": 3}).layers for by in RULES}
+    assert kept == {
+        "even": {"encoder": (0, 2, 5, 7), "decoder": (0, 3, 5)},
+        "drop-top": {"encoder": (0, 1, 2, 3), "decoder": (0, 1, 2)},
+        "drop-bottom": {"encoder": (4, 5, 6, 7), "decoder": (3, 4, 5)},
+        "drop-middle": {"encoder": (0, 1, 6, 7), "decoder": (0, 1, 5)},
+    }
+
+
+def test_the_command_writes_the_plan_and_shows_the_scores(values, bases, tmp_path, monkeypatch, capsys):
+    (tmp_path / "recipe.yaml").write_text(json.dumps(values))
+    asked = ["plan", bases["bart"], "--by", "influence", "--keep", "encoder=5,decoder=50%", "--data", tmp_path / "recipe.yaml"]
+    code, out, err = call(
+        monkeypatch, capsys, *asked, "--never-drop", "encoder=0,-1", "--examples", "4", "-o", tmp_path / "plan.json"
+    )
+    assert (code, out) == (0, "")
+    plan = pareft.PruningPlan.read(tmp_path / "plan.json")
+    assert {stack: len(kept) for stack, kept in plan.layers.items()} == {"encoder": 5, "decoder": 3}
+    assert {0, 7} <= set(plan.layers["encoder"])
+    record = planning.PlanningRecord.from_json((tmp_path / "plan.scores.json").read_text())
+    assert (record.examples, record.fingerprint) == (4, plan.fingerprint)
+    assert f"{record.scores['decoder'][5]:.4g}" in err
+    code, out, err = call(
+        monkeypatch, capsys, "plan", bases["bart"], "--by", "greedy", "--keep", "total=13", "--data", tmp_path / "recipe.yaml"
+    )
+    assert (code, json.loads(out)["by"]) == (0, "greedy")
+    assert "step 1" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--keep", "eight"], "'eight' is no number of layers"),
+        (["--keep", "encoder=3,encoder=4"], "encoder is named twice"),
+        (["--keep", "8", "--encoder", "0,1"], "--keep is for layers that are chosen"),
+        (["--by", "magnitude", "--keep", "4", "--never-drop", "0,1"], "write STACK=LAYERS"),
+        (["--by", "magnitude", "--keep", "4", "--never-drop", "encoder=9"], "no encoder layer 9"),
+        (["--by", "influence", "--keep", "4", "--data", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_what_the_command_cannot_do_is_one_line(bases, monkeypatch, capsys, arguments, said):
+    code, out, err = call(monkeypatch, capsys, "plan", bases["bart"], *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
