@@ -20,6 +20,7 @@ RUNS = (
     "budgets",
     "readying",
     "planning",
+    "calibrating",
     "teaching",
     "search",
     "arms",

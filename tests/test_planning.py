@@ -3,15 +3,18 @@
 import json
 
 import pytest
-from conftest import save_base
 from test_cli import call
 
 import pareft
-from pareft import planning
-from pareft.errors import PlanError
-from pareft.planning import CRITERIA, choose_layers
+from pareft import calibrating, readying
+from pareft.arms import compare
+from pareft.calibrating import CRITERIA
+from pareft.errors import PareftError, PlanError
+from pareft.planning import choose_layers
 from pareft.pruning.depth import RULES
-from pareft.recipe import resolve
+from pareft.recipe import override, resolve
+from pareft.records import PlanningRecord
+from pareft.run_folder import PLANS
 
 
 @pytest.fixture
@@ -38,10 +41,48 @@ def test_a_plan_needs_no_recipe_where_weights_say_all(bases):
     assert len(plan.layers["decoder"]) >= 4
 
 
-def test_what_a_family_cannot_be_without_stays(tmp_path, monkeypatch):
-    base = save_base("bart", tmp_path / "base")
-    monkeypatch.setattr(planning, "_protect", lambda source, never_drop: {"decoder": [0]})
-    assert 0 in pareft.plan(str(base), by="magnitude", keep=1).layers["decoder"]
+def test_a_recipe_names_a_criterion_and_its_arms_share_the_plan(values, tmp_path, monkeypatch):
+    values |= {"prune": {"by": "influence", "keep": {"encoder": 5, "decoder": 3}, "examples": 6}, "measure": None}
+    values["arms"] = {"full": {"prune": None, "adapt": None}, "l-prun": {"adapt": None}, "lora+l-prun": {}}
+    plain, calls = readying.choose_by, []
+    monkeypatch.setattr(readying, "choose_by", lambda *given: calls.append(1) or plain(*given))
+    recipe = resolve(values)
+    compare(recipe, out=tmp_path / "out")
+    assert len(calls) == 1
+    plans = [pareft.PruningPlan.read(tmp_path / "out" / arm / "plan.json") for arm in ("l-prun", "lora+l-prun")]
+    assert plans[0] == plans[1] == choose_layers(values["base"], by="influence", keep=recipe.prune.keep, data=recipe, examples=6)[0]
+    stored = list((tmp_path / "out" / PLANS).iterdir())
+    assert sorted(path.suffixes[0] for path in stored) == [".json", ".scores"]
+    compare(recipe, out=tmp_path / "out")
+    pareft.run(recipe, out=tmp_path / "alone", arm="lora+l-prun")
+    pareft.run(recipe, {"evaluate.metrics": ["bleu"]}, out=tmp_path / "alone", arm="lora+l-prun")  # scored anew, not planned anew
+    assert len(calls) == 2
+    assert pareft.PruningPlan.read(tmp_path / "alone" / "plan.json") == plans[0]
+
+
+@pytest.mark.parametrize(
+    ("prune", "said"),
+    [
+        ({"by": "influence"}, "keeps as many layers as keep says"),
+        ({"by": "influence", "keep": 4, "layers": "alternating"}, "give one of prune.layers, prune.by"),
+        ({"keep": 4}, "none is named; give by"),
+        ({"by": "even", "keep": 4, "symmetric": True}, "are for a criterion"),
+        ({"by": "influense", "keep": 4}, "influence"),
+        ({"by": "influence", "keep": 9}, "9 of 8 encoder layers"),
+        ({"by": "influence", "keep": "4"}, "keep"),
+    ],
+)
+def test_what_a_recipe_cannot_ask_for_is_refused_before_anything_is_loaded(values, tmp_path, monkeypatch, prune, said):
+    monkeypatch.setattr(calibrating, "load", lambda *_, **__: pytest.fail("loaded"))
+    with pytest.raises(PareftError, match=said):
+        pareft.run(resolve(values | {"prune": prune}), out=tmp_path / "run", arm="lora+l-prun")
+    assert not (tmp_path / "run").exists()
+
+
+def test_rules_go_in_recipes_too(values, tmp_path):
+    recipe = resolve(override(values, {"prune": {"by": "drop-top", "keep": 3, "layers": None}, "train.max_steps": 1}))
+    pareft.run(recipe, out=tmp_path / "run", arm="lora+l-prun")
+    assert pareft.PruningPlan.read(tmp_path / "run" / "plan.json").layers == {"encoder": (0, 1, 2), "decoder": (0, 1, 2)}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +92,7 @@ def test_what_a_family_cannot_be_without_stays(tmp_path, monkeypatch):
         ({"by": "influence", "keep": 4}, "give a recipe"),
         ({"by": "influence"}, "keeps as many layers as it is told"),
         ({"by": "influence", "keep": 9, "data": "RECIPE"}, "9 of 8 encoder layers"),
-        ({"by": "influence", "keep": 4, "data": "RECIPE", "examples": 0}, "examples is 0"),
+        ({"by": "influence", "keep": 4, "data": "RECIPE", "examples": 0}, "examples: .*greater than 0 .got 0."),
         ({"by": "angular", "keep": {"total": 8}, "data": "RECIPE"}, "a block of every stack"),
         ({"by": "even"}, "even keeps as many layers as it is told"),
         ({"by": "even", "keep": {"total": 8}}, "each stack alone"),
@@ -61,7 +102,7 @@ def test_what_a_family_cannot_be_without_stays(tmp_path, monkeypatch):
     ],
 )
 def test_what_cannot_be_planned_is_refused_before_anything_is_loaded(recipe, bases, monkeypatch, asked, said):
-    monkeypatch.setattr(planning, "load", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr(calibrating, "load", lambda *_, **__: pytest.fail("loaded"))
     if asked.get("data"):
         asked = asked | {"data": recipe}
     with pytest.raises(PlanError, match=said):
@@ -88,7 +129,7 @@ def test_the_command_writes_the_plan_and_shows_the_scores(values, bases, tmp_pat
     plan = pareft.PruningPlan.read(tmp_path / "plan.json")
     assert {stack: len(kept) for stack, kept in plan.layers.items()} == {"encoder": 5, "decoder": 3}
     assert {0, 7} <= set(plan.layers["encoder"])
-    record = planning.PlanningRecord.from_json((tmp_path / "plan.scores.json").read_text())
+    record = PlanningRecord.from_json((tmp_path / "plan.scores.json").read_text())
     assert (record.examples, record.fingerprint) == (4, plan.fingerprint)
     assert f"{record.scores['decoder'][5]:.4g}" in err
     code, out, err = call(

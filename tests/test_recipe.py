@@ -84,10 +84,24 @@ def test_a_nested_part_changes_only_the_lines_it_names():
 
 def test_a_plan_takes_the_place_of_layers_and_they_of_it():
     values = MINIMAL | {"prune": {"layers": {"encoder": [0]}}, "arms": {"a": {"prune.plan": "plan.json"}}}
-    assert select_arm(resolve(values), "a").prune.model_dump() == {"layers": None, "plan": "plan.json"}
+    assert (select_arm(resolve(values), "a").prune.layers, select_arm(resolve(values), "a").prune.plan) == (None, "plan.json")
     recipe = resolve(override(values, {"prune": {"plan": "plan.json"}}))
-    assert recipe.prune.model_dump() == {"layers": None, "plan": "plan.json"}
+    assert (recipe.prune.layers, recipe.prune.plan) == (None, "plan.json")
     assert resolve(override(recipe.model_dump(), {"prune.layers": "alternating"})).prune.plan is None
+
+
+def test_a_criterion_takes_the_place_of_layers_and_they_of_it_and_of_how_many():
+    chosen = {"by": "influence", "keep": {"encoder": 3}, "never_drop": {"decoder": [0]}}
+    values = MINIMAL | {"prune": chosen, "arms": {"a": {"prune.layers": "alternating"}, "b": {"prune": {"plan": "plan.json"}}}}
+    recipe = resolve(values)
+    assert (recipe.prune.layers, recipe.prune.criterion) == (None, "influence")
+    for name, line in (("a", "layers"), ("b", "plan")):
+        arm = select_arm(recipe, name).prune
+        assert (getattr(arm, line) is not None, arm.by, arm.keep, arm.never_drop) == (True, None, None, {})
+    other = resolve(override(recipe.model_dump(), {"prune.by": "even", "prune.never_drop": {}, "prune.keep": 4}))
+    assert (other.prune.by, other.prune.keep, other.prune.criterion) == ("even", 4, None)
+    again = resolve(override(select_arm(recipe, "a").model_dump(), {"prune": {"by": "even", "keep": 0.5}}))
+    assert (again.prune.layers, again.prune.keep) == (None, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +111,8 @@ def test_a_plan_takes_the_place_of_layers_and_they_of_it():
         ({"prune": {"layers": {"encoder": [0]}}}, {"prune.layers": "alternating"}, True),
         ({"prune": {"layers": {"encoder": [0]}}}, {"prune.layers.decoder": [0]}, True),
         ({"prune.layers": "alternating"}, {"prune.plan": "p.json"}, True),
+        ({"prune": {"by": "even", "keep": 2}}, {"prune.layers": "alternating"}, True),
+        ({"prune": {"by": "even", "keep": {"encoder": 2}}}, {"prune.keep.encoder": 3}, True),
         ({"prune.layers": "alternating"}, {"prune": None}, True),
         ({"prune": None}, {"prune.layers": "alternating"}, False),
         ({"adapt": None}, {"adapt.rank": 4}, False),
@@ -115,7 +131,7 @@ def test_an_arms_plan_takes_the_place_of_its_layers(arm):
     values = MINIMAL | {"prune": {"plan": "base.json"}, "arms": {"a": arm}}
     assert select_arm(resolve(values), "a").prune.plan is None
     changed = resolve(override(values, {"arms.a.prune.plan": "p.json"}))
-    assert select_arm(changed, "a").prune.model_dump() == {"layers": None, "plan": "p.json"}
+    assert (select_arm(changed, "a").prune.layers, select_arm(changed, "a").prune.plan) == (None, "p.json")
 
 
 def test_one_stacks_layers_of_an_arm_leave_the_others():
@@ -130,7 +146,7 @@ def test_a_key_that_is_no_text_is_named(tmp_path):
 
 
 def test_both_a_plan_and_layers_are_refused_in_plain_words():
-    with pytest.raises(RecipeError, match=r"^recipe: prune: give prune\.plan or prune\.layers, not both") as raised:
+    with pytest.raises(RecipeError, match=r"^recipe: prune: give one of prune\.layers, prune\.plan; the others are null") as raised:
         resolve(MINIMAL | {"prune": {"plan": "p.json", "layers": "alternating"}})
     assert "Value error" not in str(raised.value)
 

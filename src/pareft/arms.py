@@ -26,6 +26,7 @@ from pareft.records import EfficiencyRecord, Equal, Protocol, Record, RunRecord
 from pareft.run_folder import (
     COMPARISON,
     EFFICIENCY,
+    PLANS,
     PREDICTIONS,
     RECIPE,
     RECORD,
@@ -104,14 +105,14 @@ def _compare(
     order = order_arms(arms, out)
     if equal != "steps":
         efficiency = _measure_once(arms, recipe, out, home, progress) if recipe.measure and equal == "time" else None
-        budget = share_out(recipe, equal, efficiency)
+        budget = share_out(recipe, equal, efficiency, plans=out / PLANS)
         recipe = stretch(recipe, budget)
         arms = {name: select_arm(recipe, name) for name in recipe.arms}
     plain = recipe.model_copy(update={"arms": {}, "prune": None, "adapt": None, "distill": None})
     asked = {"untouched": plain, **arms} if recipe.evaluate.untouched else arms
     for name, arm in asked.items():
         check_folder(out / name, arm)
-    check_comparable(arms, {name: _find_protocol(arm, out / name) for name, arm in asked.items()})
+    check_comparable(arms, {name: _find_protocol(arm, out / name, progress) for name, arm in asked.items()})
     untouched = _evaluate_untouched(plain, out / "untouched", progress) if recipe.evaluate.untouched else None
     records = {}
     for name in order:
@@ -141,7 +142,7 @@ def order_arms(arms: Mapping[str, Recipe], out: Path) -> list[str]:
         if arm.distill and arm.distill.asks:
             if arm.distill.teacher == UNPRUNED or arm.distill.teacher not in arms:
                 if not is_run(out / name):
-                    find_teacher(prepare(arm), out)
+                    find_teacher(prepare(arm, plans=out / PLANS), out)
             else:
                 teachers[name] = arm.distill.teacher
                 check_taught(name, arm, arm.distill.teacher, arms[arm.distill.teacher])
@@ -211,12 +212,12 @@ def check_comparable(arms: dict[str, Recipe], protocols: dict[str, Protocol]) ->
             )
 
 
-def _find_protocol(recipe: Recipe, folder: Path) -> Protocol:
+def _find_protocol(recipe: Recipe, folder: Path, progress: Progress) -> Protocol:
     """The protocol a finished run was evaluated by; else, or by other metrics, the one it would be, once everything is checked."""
     for name, kind in ((RECORD, RunRecord), (SCORES, UntouchedRecord)):
         if (folder / name).is_file() and is_scored_by(folder, recipe):
             return kind.from_json((folder / name).read_text(encoding="utf-8")).protocol
-    return describe_protocol(prepare(recipe))
+    return describe_protocol(prepare(recipe, plans=folder.parent / PLANS, progress=progress))
 
 
 def read_scores(paths: Mapping[str, Path], metrics: Sequence[str]) -> dict[str, Scores]:

@@ -1,6 +1,7 @@
 """Equal what? Every arm gets as much time, or as many operations, as the first one, in place of the recipe's steps."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pareft.errors import RunError
@@ -13,14 +14,15 @@ from pareft.tuning.training import plan_steps
 SAMPLE = 256  # examples whose operations are counted
 
 
-def share_out(recipe: Recipe, equal: Equal, efficiency: EfficiencyRecord | None) -> BudgetRecord:
-    """How many steps every arm of a recipe gets. `efficiency`: of these arms, for equal time.
+def share_out(recipe: Recipe, equal: Equal, efficiency: EfficiencyRecord | None, *, plans: Path | None = None) -> BudgetRecord:
+    """How many steps every arm of a recipe gets. `efficiency`: of these arms, for equal time; `plans`: where those of criteria are
+    kept.
 
     Raises:
         RunError: equal time, and nothing was measured.
     """
     arms = {name: select_arm(recipe, name) for name in recipe.arms}
-    prepared = {name: prepare(arm) for name, arm in arms.items()}
+    prepared = {name: prepare(arm, plans=plans) for name, arm in arms.items()}
     planned = {name: found.steps for name, found in prepared.items()}
     if equal == "time":
         if efficiency is None:

@@ -24,6 +24,7 @@ from pareft.evaluation.efficiency import APART, CPU_MEMORY, CUDA_MEMORY, METHOD,
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, resolve
 from pareft.records import ArmEfficiency, EfficiencyRecord
+from pareft.run_folder import PLANS
 from pareft.runtime import describe_hardware, list_versions
 from pareft.settings import MeasureSettings
 
@@ -190,7 +191,7 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
     recipe, home = resolve(asked["recipe"]), Path(asked["home"]) if asked["home"] else None
     stand_in = resolve(asked["stand_in"]) if asked["stand_in"] else None
     seed_everything(recipe.seed)
-    prepared = prepare(recipe)
+    prepared = prepare(recipe, plans=home / PLANS if home else None)
     rounds = recipe.measure or MeasureSettings()
     size = recipe.train.batch_size
     rows = encode_split(prepared, "train", limit=size * (rounds.warmup_steps + rounds.steps))

@@ -38,6 +38,8 @@ from pareft.run_folder import (
     check_folder,
     check_same_plan,
     choose_home,
+    find_plan,
+    find_plans,
     is_scored_by,
     read_record,
     read_trained,
@@ -81,7 +83,7 @@ def run(
     if record := read_record(folder):
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # a kill may have left them
         return record if is_scored_by(folder, chosen) else _score_again(chosen, folder, record)
-    prepared, teacher = _open(chosen, folder)
+    prepared, teacher = _open(chosen, folder, progress)
     with explain_failures(folder, arm or "the run"):
         record = _run_stages(prepared, teacher, folder, arm, progress)
     if processes.first:
@@ -100,7 +102,7 @@ def fit(recipe: Recipe, out: Path, *, progress: Progress = SILENT) -> TrainingRe
     check_folder(out, recipe)
     if trained := read_trained(out):
         return trained
-    prepared, teacher = _open(recipe, out)
+    prepared, teacher = _open(recipe, out, progress)
     with explain_failures(out, "the run"):
         seed_everything(recipe.seed)
         _, trained = _train(prepared, teacher, out, None, progress)
@@ -110,9 +112,10 @@ def fit(recipe: Recipe, out: Path, *, progress: Progress = SILENT) -> TrainingRe
     return trained
 
 
-def _open(recipe: Recipe, folder: Path) -> tuple[Prepared, Teacher | None]:
+def _open(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, Teacher | None]:
     """Everything before there is training, who teaches it, if it is still to come, and the run's folder with recipe and plan."""
-    processes, prepared, teacher = find_processes(), prepare(recipe), None
+    processes, teacher = find_processes(), None
+    prepared = prepare(recipe, plans=find_plans(folder), known=find_plan(folder), progress=progress)
     check_same_plan(folder, prepared.plan)
     if recipe.distill and recipe.distill.asks and not read_trained(folder):
         teacher = find_teacher(prepared, folder.absolute().parent)
@@ -126,7 +129,7 @@ def _open(recipe: Recipe, folder: Path) -> tuple[Prepared, Teacher | None]:
 
 def _score_again(recipe: Recipe, folder: Path, record: RunRecord) -> RunRecord:
     """Score a finished run's predictions by other metrics; it is not trained again."""
-    prepared = prepare(recipe)
+    prepared = prepare(recipe, known=find_plan(folder))
     protocol = describe_protocol(prepared)
     scored = score_again(prepared.splits["test"], folder / PREDICTIONS, recipe, there=record.protocol, here=protocol)
     changed = record.model_copy(update={"protocol": protocol, "scores": round_scores(scored)})

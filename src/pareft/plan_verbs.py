@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pareft.artefact import check_base
+from pareft.calibrating import CRITERIA
 from pareft.console import make_layers_table
 from pareft.errors import PlanError
 from pareft.files import write_atomic
 from pareft.live import LiveProgress, start_console
 from pareft.models.plan import PruningPlan
-from pareft.planning import CRITERIA, EXAMPLES, choose_layers, plan
+from pareft.planning import EXAMPLES, choose_layers, plan
 from pareft.records import PlanningRecord
 
 

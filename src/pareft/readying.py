@@ -10,11 +10,13 @@ from datasets import Dataset
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pareft.calibrating import Calibration, choose_by, key_of, limit
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
 from pareft.errors import ModelError, RecipeError
 from pareft.evaluation.metrics import check_references, describe_scorers
+from pareft.files import write_atomic
 from pareft.forecast import fits_plainly
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.families import find_family
@@ -24,7 +26,9 @@ from pareft.models.plan import PruningPlan
 from pareft.models.structure import build_on_meta
 from pareft.models.surgery import check_plan
 from pareft.models.weights import list_tensors
+from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
+from pareft.pruning.choosing import choose
 from pareft.recipe import Recipe
 from pareft.records import Protocol
 from pareft.runtime import (
@@ -33,6 +37,7 @@ from pareft.runtime import (
     choose_device,
     choose_precision,
     choose_writing_precision,
+    find_processes,
 )
 from pareft.sentences import SENTENCE_SPLITTING
 from pareft.settings import METRIC_OF, LoraSettings, PruneSettings
@@ -57,8 +62,18 @@ class Prepared:
     steps: int = 1  # of the training, if it is not stopped early
 
 
-def prepare(recipe: Recipe) -> Prepared:
-    """Check everything a user can get wrong before anything is written or loaded."""
+def prepare(
+    recipe: Recipe, *, plans: Path | None = None, known: PruningPlan | None = None, progress: Progress = SILENT
+) -> Prepared:
+    """Check everything a user can get wrong before anything is written or loaded; then, if layers are chosen by a criterion, choose
+    them, which loads the base.
+
+    Args:
+        recipe: without arms, or one of them.
+        plans: a folder in which plans by criteria are kept, for other runs of the same.
+        known: the plan, if a criterion has chosen it before.
+        progress: is told when a criterion chooses.
+    """
     base = open_base(recipe.base, revision=recipe.revision)
     check_writes(base, "a recipe trains")
     family = find_family(base.config)
@@ -89,6 +104,11 @@ def prepare(recipe: Recipe) -> Prepared:
     for split in ("validation", "test"):
         check_references(names, splits[split]["target"])
     _, steps = plan_steps(recipe.train, splits["train"].height)
+    if recipe.prune and recipe.prune.criterion:
+        given = Calibration(base, limit(base, recipe.prune), recipe.prune.examples, recipe, tokenizer, splits["train"], precision)
+        decided = known or _choose(recipe.prune, given, plans, progress)
+        check_weights(base, list_tensors(base), decided)
+        check_adapter(base, decided, recipe)
     return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps)
 
 
@@ -111,7 +131,8 @@ def check_writes(base: Base, who: str) -> None:
 
 
 def decide(base: Base, settings: PruneSettings | None, *, weights: bool = True) -> PruningPlan:
-    """The plan of a recipe; without `weights`, only the base's config is read for it.
+    """The plan of a recipe; without `weights`, only the base's config is read for it. Where a criterion chooses, which sees data,
+    it is a plan of as many layers, for what only depends on that; `prepare` has the real one.
 
     Raises:
         PlanError: layers that are not there, or the file of a plan for another base.
@@ -124,9 +145,32 @@ def decide(base: Base, settings: PruneSettings | None, *, weights: bool = True) 
         if weights:
             check_weights(base, list_tensors(base), chosen)
         return chosen
+    if settings.criterion:
+        limits = limit(base, settings)
+        return plan(base, layers=choose({stack: [0.0] * depth for stack, depth in limits.depths.items()}, limits), weights=weights)
+    if settings.by:
+        rule: Any = settings.by
+        return plan(base, by=rule, keep=settings.keep, weights=weights)
     if isinstance(settings.layers, str):
         return plan(base, by=settings.layers, weights=weights)
     return plan(base, layers=settings.layers, weights=weights)
+
+
+def _choose(settings: PruneSettings, given: Calibration, plans: Path | None, progress: Progress) -> PruningPlan:
+    """The plan of a criterion: chosen by the first process, once for all runs that keep theirs in one folder."""
+    assert settings.by
+    processes, text = find_processes(), None
+    file = plans / f"{key_of(settings, given)}.json" if plans else None
+    if processes.first:
+        if file and file.is_file():
+            text = PruningPlan.read(file).to_json()
+        else:
+            decided, record = choose_by(settings.by, given, progress)
+            text = decided.to_json()
+            if file:
+                write_atomic(file.with_suffix(".scores.json"), record.to_json())
+                write_atomic(file, text)
+    return PruningPlan.from_json(processes.share(text))
 
 
 def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:

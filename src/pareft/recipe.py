@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from pareft.errors import RecipeError, suggest
 from pareft.settings import (
+    CHOICES,
     AdapterSettings,
     DataSettings,
     DistillSettings,
@@ -24,7 +25,12 @@ from pareft.settings import (
     TrainSettings,
 )
 
-EXCLUSIVE = {"layers": "plan", "plan": "layers"}  # lines of prune of which only one holds
+OF_BY: dict[str, Any] = {
+    "keep": None,
+    "never_drop": {},
+    "least": 1,
+    "symmetric": False,
+}  # lines that only go with prune.by, when they say nothing
 PARTS = ("data", "prune", "adapt", "distill", "train", "evaluate", "measure")
 METHOD = "lora"  # of an adapter for which none is named
 ADAPTERS = {name: model for model in (LoraSettings, Ia3Settings) for name in model.list_methods()}
@@ -121,21 +127,25 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
             changed[key] = override(_without_method(changed[key], value) if key == "adapt" else changed[key], value)
         else:
             changed[key] = value
-    for one, other in EXCLUSIVE.items():
-        prune = changed.get("prune")
-        if isinstance(prune, Mapping) and f"prune.{one}" in named and f"prune.{other}" not in named and prune.get(one) is not None:
-            changed["prune"] = {**prune, other: None}
+    prune = changed.get("prune")
+    if isinstance(prune, Mapping):
+        for one in CHOICES:
+            if f"prune.{one}" in named and prune.get(one) is not None:
+                gone = dict.fromkeys((other for other in CHOICES if other != one), None) | ({} if one == "by" else OF_BY)
+                prune = {**prune, **{line: value for line, value in gone.items() if f"prune.{line}" not in named}}
+        changed["prune"] = prune
     return changed
 
 
 def _as_line(line: str) -> str:
-    """A line of the recipe: the layers of a stack are part of one."""
-    return "prune.layers" if line.startswith("prune.layers.") else line
+    """A line of the recipe: the layers of a stack are part of one, and so are how many of it stay."""
+    whole = next((f"prune.{name}" for name in ("layers", "keep", "never_drop") if line.startswith(f"prune.{name}.")), None)
+    return whole or line
 
 
 def _as_choice(line: str) -> str:
     """A line, whichever of those that exclude each other it is."""
-    return "prune.layers" if _as_line(line) == "prune.plan" else _as_line(line)
+    return "prune.layers" if _as_line(line) in {f"prune.{name}" for name in CHOICES} else _as_line(line)
 
 
 def _overlap(line: str, other: str) -> bool:
@@ -149,13 +159,14 @@ def _without_method(adapt: Mapping[str, Any], changes: Mapping[str, Any]) -> dic
 
 
 def _without_other(arm: Mapping[str, Any], line: str) -> dict[str, Any]:
-    """An arm without the line whose place this one takes."""
+    """An arm without the lines whose place this one takes."""
     part, _, one = _as_line(line).partition(".")
-    if part != "prune" or one not in EXCLUSIVE:
+    if part != "prune" or one not in CHOICES:
         return dict(arm)
-    kept = {key: value for key, value in arm.items() if _as_line(key) != f"prune.{EXCLUSIVE[one]}"}
+    gone = {*CHOICES, *(() if one == "by" else OF_BY)} - {one}
+    kept = {key: value for key, value in arm.items() if _as_line(key) not in {f"prune.{other}" for other in gone}}
     if isinstance(kept.get("prune"), Mapping):
-        kept["prune"] = {key: value for key, value in kept["prune"].items() if key != EXCLUSIVE[one]}
+        kept["prune"] = {key: value for key, value in kept["prune"].items() if key not in gone}
     return kept
 
 

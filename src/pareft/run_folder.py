@@ -12,6 +12,7 @@ from pareft.settings import METRIC_OF
 
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
 COMPARISON, EFFICIENCY = "comparison.json", "efficiency.json"  # beside the runs that were compared and measured together
+PLANS = "_plans"  # there, too: what criteria chose; no arm can be called so
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
 CHECKPOINTS, STARTED, TRAINED, PREFIX, ENCODED = "checkpoints", "start.json", "trained.json", "prefix", "encoded/train.arrow"
 TAUGHT, TEACHER, SOFT = "taught.json", "teacher", "soft"  # in the checkpoints: the teacher's record, its texts, its chances
@@ -99,6 +100,17 @@ def check_same_plan(folder: Path, plan: PruningPlan) -> None:
             f"{folder} holds a run of plan {there.fingerprint} ({there.describe()}), the recipe now gives {plan.fingerprint} "
             f"({plan.describe()}): the plan or the base has changed; give another folder with --out"
         )
+
+
+def find_plan(folder: Path) -> PruningPlan | None:
+    """The plan of a run that was begun."""
+    return PruningPlan.read(folder / PLAN_FILE) if (folder / PLAN_FILE).is_file() else None
+
+
+def find_plans(folder: Path) -> Path | None:
+    """Where the comparison that a run belongs to keeps the plans of criteria, if it does."""
+    beside = folder.absolute().parent / PLANS
+    return beside if beside.is_dir() else None
 
 
 def is_run(folder: Path) -> bool:

@@ -20,6 +20,7 @@ from pareft.readying import check_adapter, decide, prepare
 from pareft.recipe import Recipe, override, resolve
 from pareft.recipe_file import write_yaml
 from pareft.records import SearchRecord, TrainingRecord, TrialRecord
+from pareft.run_folder import PLANS
 from pareft.runtime import find_processes
 from pareft.settings import METRIC_OF, TARGETS, LoraSettings
 from pareft.teaching.finding import find_teacher
@@ -68,7 +69,7 @@ def search(
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
     _check_folder(out, chosen, space)
-    prepared = prepare(chosen)  # what the recipe as it is gets wrong is no trial's fault
+    prepared = prepare(chosen, plans=out / PLANS)  # what the recipe as it is gets wrong is no trial's fault
     if chosen.distill and chosen.distill.asks:
         find_teacher(prepared, out.absolute())
     write_atomic(out / "recipe.yaml", write_yaml(chosen))

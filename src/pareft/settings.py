@@ -12,6 +12,8 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    StrictFloat,
+    StrictInt,
     field_validator,
     model_validator,
 )
@@ -45,26 +47,57 @@ class DataSettings(Settings):
     limit: dict[Literal["train", "validation", "test"], PositiveInt] = {}
 
 
+RuleName = Literal["even", "drop-top", "drop-bottom", "drop-middle"]
+CriterionName = Literal["influence", "angular", "magnitude", "taylor", "leave-one-out", "greedy", "rouge", "gates"]
+Amount = StrictInt | StrictFloat  # of layers, or below 1 a part of them
+
+
 class PruneSettings(Settings):
-    """What stays: layers by the paper's rule or as listed for each stack, 0-based; or what the file of a plan says."""
+    """What stays: layers by the paper's rule or as listed for each stack, 0-based; or what the file of a plan says; or, `by` a rule
+    or criterion, as many as `keep` says, of every stack, by stack, or in `total`.
+
+    A criterion sees `examples` of the training split, and leaves the layers in `never_drop`; of a total, `least` of each stack
+    stay, and `symmetric` as many of each.
+    """
 
     layers: Literal["alternating"] | dict[str, list[int]] | None = "alternating"
     plan: str | None = None
+    by: RuleName | CriterionName | None = None
+    keep: Amount | dict[str, Amount] | None = None
+    never_drop: dict[str, list[int]] = {}
+    least: PositiveInt = 1
+    symmetric: bool = False
+    examples: PositiveInt = 128
+
+    @property
+    def criterion(self) -> CriterionName | None:
+        """The criterion that needs a model to choose layers, if it is one."""
+        return self.by if self.by in get_args(CriterionName) else None  # type: ignore[return-value]
 
     @model_validator(mode="before")
     @classmethod
-    def _one_of_both(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping) or values.get("plan") is None:
+    def _one_of_all(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
             return values
-        if values.get("layers") is not None:
-            raise ValueError("give prune.plan or prune.layers, not both; the other is null")
-        return {**values, "layers": None}
+        given = [name for name in CHOICES if values.get(name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of {', '.join(f'prune.{name}' for name in given)}; the others are null")
+        return values if "layers" in given or not given else {**values, "layers": None}
 
     @model_validator(mode="after")
-    def _one_at_least(self) -> "PruneSettings":
-        if self.layers is None and self.plan is None:
-            raise ValueError("give prune.layers or prune.plan; `prune: null` prunes nothing")
+    def _check_together(self) -> "PruneSettings":
+        if self.layers is None and self.plan is None and self.by is None:
+            raise ValueError("give prune.layers, prune.plan or prune.by; `prune: null` prunes nothing")
+        if self.by and self.keep is None:
+            raise ValueError(f"by {self.by} keeps as many layers as keep says: 8, {{encoder: 10, decoder: 6}} or {{total: 16}}")
+        if not self.by and self.keep is not None:
+            raise ValueError("keep says how many layers stay by a rule or criterion, and none is named; give by")
+        if not self.criterion and (self.never_drop or self.least != 1 or self.symmetric):
+            raise ValueError(f"never_drop, least and symmetric are for a criterion: by {', '.join(get_args(CriterionName))}")
         return self
+
+
+CHOICES = ("layers", "plan", "by")  # lines of prune of which only one holds
 
 
 TargetName = Literal["ffn", "qv", "attention", "all"]

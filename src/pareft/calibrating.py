@@ -1,0 +1,190 @@
+"""Layers chosen by what a base computes on examples of a training split: the criteria of `pruning` by name."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from pareft.data.encoding import encode
+from pareft.data.prepared import digest_frames
+from pareft.errors import PlanError
+from pareft.evaluation.generation import make_batches, write_batch
+from pareft.evaluation.metrics import compute
+from pareft.models.checkpoint import Base
+from pareft.models.families import find_family
+from pareft.models.loading import load
+from pareft.models.plan import PruningPlan
+from pareft.progress import SILENT, Progress
+from pareft.pruning import plan
+from pareft.pruning.choosing import Limits, choose, read_limits
+from pareft.pruning.scores import (
+    Batch,
+    Scores,
+    learn_gates,
+    leave_one_out,
+    measure_loss,
+    score_influence,
+    score_magnitude,
+    score_taylor,
+)
+from pareft.pruning.searching import Dropped, drop_blocks, drop_greedily
+from pareft.recipe import Recipe
+from pareft.records import DroppedRecord, PlanningRecord
+from pareft.runtime import Precision, choose_device
+from pareft.settings import PruneSettings
+from pareft.tuning.starting import draw_batches
+
+Found = tuple[dict[str, tuple[int, ...]], Scores, list[Dropped]]  # what stays, the scores, the path of a search
+
+
+@dataclass
+class Calibration:
+    """What criteria look at: a base, and examples of a recipe's training split, if there is one; its tokenizer, lengths and ways to
+    write. Each part is there once it is asked for.
+    """
+
+    base: Base
+    limits: Limits
+    examples: int
+    recipe: Recipe | None = None
+    tokenizer: PreTrainedTokenizerBase | None = None
+    split: pl.DataFrame | None = None
+    precision: Precision = "fp32"
+
+    @cached_property
+    def model(self) -> Any:
+        """The whole base, in eval mode, in bf16 where that is computed with."""
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        return load(self.base, dtype=dtype).eval().to(choose_device())
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """The examples, evenly from the training split."""
+        assert self.split is not None
+        count = min(self.examples, self.split.height)
+        return self.split[[place * self.split.height // count for place in range(count)]]
+
+    @cached_property
+    def batches(self) -> list[Batch]:
+        """The examples encoded, on the model's device."""
+        assert self.recipe
+        assert self.tokenizer
+        data = self.recipe.data
+        encoded = encode(
+            self.rows,
+            self.tokenizer,
+            prefix=data.prefix,
+            max_source_tokens=data.max_source_tokens,
+            max_target_tokens=data.max_target_tokens,
+        )
+        drawn = draw_batches(encoded, self.tokenizer, count=len(encoded), batch_size=self.recipe.train.batch_size)
+        return [{name: tensor.to(self.model.device) for name, tensor in batch.items()} for batch in drawn]
+
+    def measure_loss(self) -> float:
+        """The mean loss of a target's token, as the model's layers are gated."""
+        return measure_loss(self.model, self.batches)
+
+    def measure_texts(self) -> float:
+        """By how much ROUGE-1 of what the model writes, greedily, is less than 100."""
+        assert self.recipe
+        assert self.tokenizer
+        data, settings = self.recipe.data, self.recipe.evaluate.model_copy(update={"num_beams": 1})
+        numbered = enumerate(data.prefix + text for text in self.rows["source"])
+        written: dict[Any, str] = {}
+        for batch in make_batches(numbered, self.tokenizer, settings, max_source_tokens=data.max_source_tokens):
+            written |= zip(batch.ids, write_batch(self.model, self.tokenizer, batch, settings), strict=True)
+        texts = [written[number] for number in range(self.rows.height)]
+        return 100 - compute(["rouge"], texts, self.rows["target"].to_list()).corpus["rouge1"]
+
+
+def _by_scores(score: Callable[[Calibration], Scores]) -> Callable[[Calibration], Found]:
+    def find(given: Calibration) -> Found:
+        scores = score(given)
+        return choose(scores, given.limits), scores, []
+
+    return find
+
+
+def _by_blocks(given: Calibration) -> Found:
+    kept, scores = drop_blocks(given.model, given.batches, given.limits)
+    return kept, scores, []
+
+
+def _by_greed(given: Calibration) -> Found:
+    kept, path = drop_greedily(given.model, given.measure_loss, given.limits)
+    return kept, {}, path
+
+
+CRITERIA: dict[str, Callable[[Calibration], Found]] = {
+    "influence": _by_scores(lambda given: score_influence(given.model, given.batches)),
+    "angular": _by_blocks,
+    "magnitude": _by_scores(lambda given: score_magnitude(given.model)),
+    "taylor": _by_scores(lambda given: score_taylor(given.model, given.batches)),
+    "leave-one-out": _by_scores(lambda given: leave_one_out(given.model, given.measure_loss)),
+    "greedy": _by_greed,
+    "rouge": _by_scores(lambda given: leave_one_out(given.model, given.measure_texts)),
+    "gates": _by_scores(lambda given: learn_gates(given.model, given.batches)),
+}
+NEED_NOTHING = ("magnitude",)
+
+
+def limit(base: Base, settings: PruneSettings) -> Limits:
+    """How many layers a criterion leaves of a base, and which it must.
+
+    Raises:
+        PlanError: more than there are, none, or what a stack or family cannot be without.
+    """
+    assert settings.keep
+    whole, family = plan(base, by="everything", weights=False), find_family(base.config)
+    staying = {stack: list(numbers) for stack, numbers in settings.never_drop.items()}
+    for stack in family.stacks:
+        if stack.first_stays:
+            staying[stack.name] = [0, *staying.get(stack.name, [])]
+    limits = read_limits(
+        whole.depths,
+        settings.keep,
+        never_drop=staying,
+        least=settings.least,
+        symmetric=settings.symmetric,
+        encoder_leads=family.cache_by_encoder,
+    )
+    if settings.by == "angular" and limits.counts is None:
+        raise PlanError("angular drops a block of every stack: say how many layers of each are to stay, and not a total")
+    return limits
+
+
+def choose_by(by: str, given: Calibration, progress: Progress = SILENT) -> tuple[PruningPlan, PlanningRecord]:
+    """The plan of a criterion, and what it found."""
+    started = time.perf_counter()
+    progress.start(f"choose layers by {by}", None)
+    kept, scores, path = CRITERIA[by](given)
+    decided = plan(given.base, layers=kept).model_copy(update={"by": by})
+    data = given.recipe.data if given.recipe and by not in NEED_NOTHING else None
+    return decided, PlanningRecord(
+        by=by,
+        fingerprint=decided.fingerprint,
+        data=(data.path or data.train) if data else None,
+        data_digest=digest_frames({"train": given.rows}) if data else None,
+        examples=given.rows.height if data else None,
+        scores={stack: list(values) for stack, values in scores.items()},
+        path=[DroppedRecord(stack=step.stack, layer=step.layer, cost=step.cost) for step in path],
+        seconds=round(time.perf_counter() - started, 2),
+    )
+
+
+def key_of(settings: PruneSettings, given: Calibration) -> str:
+    """Equal where a criterion would find the same: of the same weights, examples, lengths and settings."""
+    content: list[Any] = [plan(given.base, by="everything").fingerprint, settings.model_dump(mode="json")]
+    if settings.by not in NEED_NOTHING:
+        assert given.recipe
+        data, texts = given.recipe.data, given.recipe.evaluate.how_to_write() if settings.by == "rouge" else None
+        lengths = [data.prefix, data.max_source_tokens, data.max_target_tokens]
+        content += [digest_frames({"train": given.rows}), lengths, given.precision, texts]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
