@@ -58,6 +58,8 @@ def test_a_recipe_names_a_criterion_and_its_arms_share_the_plan(values, tmp_path
     pareft.run(recipe, {"evaluate.metrics": ["bleu"]}, out=tmp_path / "alone", arm="lora+l-prun")  # scored anew, not planned anew
     assert len(calls) == 2
     assert pareft.PruningPlan.read(tmp_path / "alone" / "plan.json") == plans[0]
+    assert pareft.evaluate(tmp_path / "alone", split="validation").scores
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize(

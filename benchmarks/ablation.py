@@ -1,0 +1,138 @@
+"""Arms of a recipe over seeds, for benchmarks: measured side by side, trained one after the other, and as a table beside the first,
+which is full fine-tuning. What is finished is read.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich.console import Console
+
+from pareft.arms import order_arms, read_scores
+from pareft.demo import prepare_demo
+from pareft.evaluation.metrics.scores import Scores, average
+from pareft.evaluation.uncertainty import shares
+from pareft.files import write_atomic, write_json
+from pareft.measurement import fits, measure
+from pareft.pipeline import run
+from pareft.recipe import Recipe, override, resolve, select_arm
+from pareft.recipe_file import read_recipe
+from pareft.records import EfficiencyRecord, RunRecord, ScoreRecord, name_score
+from pareft.run_folder import EFFICIENCY, PREDICTIONS, read_measurement
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("PAREFT_SHARED", ROOT.parent / "shared")) / "data"
+SCORES = ("rouge1", "rouge2", "rougeL")
+TASKS = ("demo", "meqsum", "mts-dialog")
+
+
+def read_task(name: str, out: Path, changes: Mapping[str, Any]) -> Recipe:
+    """A task's recipe with some lines changed; its data are made in `out`, or read from `PAREFT_SHARED`."""
+    if name == "demo":
+        recipe, place = prepare_demo(out / "demo", Console(quiet=True)), None
+    else:
+        recipe = read_recipe(ROOT / "recipes" / f"{name}.yaml")
+        place = SHARED / name / ("all.jsonl" if name == "meqsum" else "")
+    where = {"data.path": str(place)} if place else {}
+    return resolve(override(recipe.model_dump(), {**where, "evaluate.untouched": False, **changes}))
+
+
+def measure_once(recipe: Recipe, folder: Path) -> EfficiencyRecord:
+    """Steps and memory of all arms, side by side."""
+    arms = {name: select_arm(recipe, name) for name in recipe.arms}
+    assert recipe.measure
+    if (stored := read_measurement(folder)) and fits(stored, arms, recipe.measure):
+        return stored
+    record = measure(arms, recipe.measure, home=folder)
+    write_atomic(folder / EFFICIENCY, record.to_json())
+    return record
+
+
+def join(parts: Iterable[Scores]) -> Scores:
+    """The examples of all seeds as one corpus of means."""
+    return average([{name: example[name] for name in SCORES} for part in parts for example in part.examples])
+
+
+def summarise(
+    records: Mapping[str, Sequence[RunRecord]],
+    folders: Mapping[str, Sequence[Path]],
+    efficiency: EfficiencyRecord,
+    metrics: list[str],
+) -> list[dict[str, Any]]:
+    """A row for every arm: means over the seeds, with deviations, and what is kept of full with its interval."""
+    scored = {
+        name: join(read_scores({str(p): p / PREDICTIONS for p in places}, metrics).values()) for name, places in folders.items()
+    }
+    rows = []
+    for name, found in records.items():
+        kept = shares(scored[name], scored["full"], {score: [score] for score in SCORES})
+        seconds = [_count_seconds(record) for record in found]
+        rows.append(
+            {
+                "arm": name,
+                "scores": {score: [record.scores[score] for record in found] for score in SCORES},
+                "kept": {score: kept[score].rounded().model_dump() for score in SCORES},
+                "trained_percent": 100 * found[0].parameters.trainable / found[0].parameters.base,
+                "peak_bytes": efficiency.arms[name].peak_bytes,
+                "step_seconds": efficiency.arms[name].median_step_seconds,
+                "steps": [record.steps for record in found],
+                "seconds": [round(value, 1) for value in seconds],
+                "test_seconds": [record.evaluate_seconds for record in found],
+            }
+        )
+    return rows
+
+
+def _count_seconds(record: RunRecord) -> float:
+    writing = record.distill.writing_seconds or 0.0 if record.distill else 0.0
+    return record.train_seconds - record.train_evaluation_seconds + writing
+
+
+def tabulate(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:
+    """Markdown. Time: steps times the median step, as a part of full's; seconds: of the runs, one after the other; test: of writing
+    for the test split and scoring.
+    """
+    heads = [*map(name_score, SCORES), *(f"{name_score(score)} kept %" for score in SCORES[:2])]
+    lines = [
+        "| arm | " + " | ".join(heads) + " | trained % | memory MB | time % | seconds | test s | steps |",
+        "| --- |" + " ---: |" * (len(heads) + 6),
+    ]
+    first = rows[0]["step_seconds"] * rows[0]["steps"][0]
+    for row in rows:
+        scores = [f"{mean(row['scores'][score]):.1f}" + _deviate(row["scores"][score]) for score in SCORES]
+        kept = [_show(ScoreRecord(**row["kept"][score])) for score in SCORES[:2]]
+        share = 100 * row["step_seconds"] * row["steps"][0] / first
+        cells = [*scores, *kept, f"{row['trained_percent']:.1f}", f"{row['peak_bytes'] / 1e6:,.0f}"]
+        cells += [f"{share:.0f}", f"{mean(row['seconds']):.0f}", f"{mean(row['test_seconds']):.1f}"]
+        lines.append(f"| {row['arm']} | " + " | ".join(cells) + f" | {row['steps'][0]} |")
+    return (
+        "\n".join(lines) + f"\n\n{seeds} seeds: mean ± standard deviation; kept: with the 95 % interval of the paired bootstrap.\n"
+    )
+
+
+def _deviate(values: Sequence[float]) -> str:
+    return f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+
+
+def _show(kept: ScoreRecord) -> str:
+    return f"{kept.value:.1f} ({kept.low:.1f}–{kept.high:.1f})" if kept.low is not None else f"{kept.value:.1f}"
+
+
+def run_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], efficiency: EfficiencyRecord, console: Console) -> None:
+    """Every arm of a recipe with every seed, below `folder`; the table is written anew after each seed."""
+    records: dict[str, list[RunRecord]] = {arm: [] for arm in recipe.arms}
+    folders: dict[str, list[Path]] = {arm: [] for arm in recipe.arms}
+    for seed in seeds:
+        seeded = recipe.model_copy(update={"seed": seed})
+        for arm in order_arms({arm: select_arm(seeded, arm) for arm in seeded.arms}, folder / str(seed)):
+            place = folder / str(seed) / arm
+            records[arm].append(record := run(seeded, out=place, arm=arm))
+            folders[arm].append(place)
+            values = " ".join(f"{name_score(score)} {record.scores[score]:.2f}" for score in SCORES)
+            console.print(f"{folder.name} {seed} {arm}: {values}, {_count_seconds(record):.0f} s")
+        done = list(seeds[: len(records["full"])])
+        rows = summarise(records, folders, efficiency, list(recipe.evaluate.metrics))
+        write_json(folder / "table.json", {"task": folder.name, "seeds": done, "rows": rows})
+        write_atomic(folder / "table.md", tabulate(rows, len(done)))
