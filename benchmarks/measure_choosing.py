@@ -3,9 +3,9 @@
     python benchmarks/measure_choosing.py --out FOLDER [--tasks demo mts-dialog] [--seeds 42 43 44] [--arms NAME ...]
 
 pareft-mini with LoRA as the task's recipe has it; every arm takes the same steps. A criterion sees 128 examples of the training
-split of each seed. Steps are measured once for each number of layers, side by side; then the arms are trained one after the other, on a
-machine that should have nothing else to do. What is finished is read. Writes FOLDER/TASK/SEED/ARM/, and for every task table.json
-and table.md. On two cores about a minute for an arm of the demo.
+split of each seed. Steps are measured once for each number of layers, side by side; then the arms are trained one after the
+other, on a machine that should have nothing else to do. What is finished is read. Writes FOLDER/TASK/SEED/ARM/, and for every
+task table.json and table.md. On two cores about a minute for an arm of the demo.
 """
 
 import argparse

@@ -58,6 +58,7 @@ def test_a_recipe_names_a_criterion_and_its_arms_share_the_plan(values, tmp_path
     pareft.run(recipe, {"evaluate.metrics": ["bleu"]}, out=tmp_path / "alone", arm="lora+l-prun")  # scored anew, not planned anew
     assert len(calls) == 2
     assert pareft.PruningPlan.read(tmp_path / "alone" / "plan.json") == plans[0]
+    assert (tmp_path / "out" / "lora+l-prun" / "planning.json").is_file()
     assert pareft.evaluate(tmp_path / "alone", split="validation").scores
     assert len(calls) == 2
 
@@ -133,6 +134,7 @@ def test_the_command_writes_the_plan_and_shows_the_scores(values, bases, tmp_pat
     assert {0, 7} <= set(plan.layers["encoder"])
     record = PlanningRecord.from_json((tmp_path / "plan.scores.json").read_text())
     assert (record.examples, record.fingerprint) == (4, plan.fingerprint)
+    assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
     assert f"{record.scores['decoder'][5]:.4g}" in err
     code, out, err = call(
         monkeypatch, capsys, "plan", bases["bart"], "--by", "greedy", "--keep", "total=13", "--data", tmp_path / "recipe.yaml"

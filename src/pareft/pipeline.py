@@ -28,6 +28,7 @@ from pareft.records import Parameters, RunRecord, StartRecord, TrainingRecord
 from pareft.run_folder import (
     CHECKPOINTS,
     ENCODED,
+    PLANNING,
     PREDICTIONS,
     PREFIX,
     RECIPE,
@@ -124,6 +125,8 @@ def _open(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, T
     if processes.first:
         write_atomic(folder / RECIPE, write_yaml(recipe))
         write_atomic(folder / PLAN_FILE, prepared.plan.to_json())
+        if prepared.planning:
+            write_atomic(folder / PLANNING, prepared.planning.to_json())
     return prepared, teacher
 
 

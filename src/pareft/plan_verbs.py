@@ -14,6 +14,8 @@ from pareft.live import LiveProgress, start_console
 from pareft.models.plan import PruningPlan
 from pareft.planning import EXAMPLES, choose_layers, plan
 from pareft.records import PlanningRecord
+from pareft.report.choices import Chosen, draw_choices
+from pareft.report.figure import render_png
 
 
 def make_plan(
@@ -70,6 +72,8 @@ def _show(base: str, decided: PruningPlan, record: PlanningRecord | None, out: P
         write_atomic(out, decided.to_json())
         if record:
             write_atomic(out.with_suffix(".scores.json"), record.to_json())
+            if picture := draw_choices([Chosen(decided.depths, decided.layers, record)]):
+                write_atomic(out.with_suffix(".png"), render_png(picture))
     else:
         print(decided.to_json(), end="")
     if record:

@@ -30,7 +30,7 @@ from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
 from pareft.pruning.choosing import choose
 from pareft.recipe import Recipe
-from pareft.records import Protocol
+from pareft.records import PlanningRecord, Protocol
 from pareft.runtime import (
     Precision,
     available_bytes,
@@ -60,6 +60,7 @@ class Prepared:
     precision: Precision
     scorers: dict[str, dict[str, Any]]  # the models that metrics score with
     steps: int = 1  # of the training, if it is not stopped early
+    planning: PlanningRecord | None = None  # how a criterion chose the plan, unless it was known
 
 
 def prepare(
@@ -104,12 +105,13 @@ def prepare(
     for split in ("validation", "test"):
         check_references(names, splits[split]["target"])
     _, steps = plan_steps(recipe.train, splits["train"].height)
+    planning = None
     if recipe.prune and recipe.prune.criterion:
         given = Calibration(base, limit(base, recipe.prune), recipe.prune.examples, recipe, tokenizer, splits["train"], precision)
-        decided = known or _choose(recipe.prune, given, plans, progress)
+        decided, planning = (known, None) if known else _choose(recipe.prune, given, plans, progress)
         check_weights(base, list_tensors(base), decided)
         check_adapter(base, decided, recipe)
-    return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps)
+    return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps, planning)
 
 
 def check_adapter(base: Base, decided: PruningPlan, recipe: Recipe) -> PreTrainedModel | PeftModel:
@@ -156,21 +158,24 @@ def decide(base: Base, settings: PruneSettings | None, *, weights: bool = True) 
     return plan(base, layers=settings.layers, weights=weights)
 
 
-def _choose(settings: PruneSettings, given: Calibration, plans: Path | None, progress: Progress) -> PruningPlan:
+def _choose(
+    settings: PruneSettings, given: Calibration, plans: Path | None, progress: Progress
+) -> tuple[PruningPlan, PlanningRecord]:
     """The plan of a criterion: chosen by the first process, once for all runs that keep theirs in one folder."""
     assert settings.by
-    processes, text = find_processes(), None
+    processes, found = find_processes(), None
     file = plans / f"{key_of(settings, given)}.json" if plans else None
     if processes.first:
         if file and file.is_file():
-            text = PruningPlan.read(file).to_json()
+            scores = file.with_suffix(".scores.json").read_text(encoding="utf-8")
+            found = PruningPlan.read(file), PlanningRecord.from_json(scores)
         else:
-            decided, record = choose_by(settings.by, given, progress)
-            text = decided.to_json()
+            found = choose_by(settings.by, given, progress)
             if file:
-                write_atomic(file.with_suffix(".scores.json"), record.to_json())
-                write_atomic(file, text)
-    return PruningPlan.from_json(processes.share(text))
+                write_atomic(file.with_suffix(".scores.json"), found[1].to_json())
+                write_atomic(file, found[0].to_json())
+    shared: tuple[PruningPlan, PlanningRecord] = processes.share(found)
+    return shared
 
 
 def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:

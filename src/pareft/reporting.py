@@ -12,8 +12,8 @@ from pareft.errors import RunError
 from pareft.evaluation.predictions import Row, list_values, read_rows
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.recipe_file import read_recipe
-from pareft.records import Identity, Protocol, Record
-from pareft.run_folder import PREDICTIONS, RECIPE, read_record
+from pareft.records import Identity, PlanningRecord, Protocol, Record
+from pareft.run_folder import PREDICTIONS, RECIPE, read_planning, read_record
 
 EXAMPLES = 24  # by default
 
@@ -29,12 +29,15 @@ class Example(Record):
 
 
 class ArmReport(Record):
-    """How an arm was made: layers kept of those the base has, by stack, 0-based; the training's log, seconds and precision."""
+    """How an arm was made: layers kept of those the base has, by stack, 0-based, and how a criterion chose them, if one did; the
+    training's log, seconds and precision.
+    """
 
     arm: str
     plan_fingerprint: str
     depths: dict[str, int]
     layers: dict[str, list[int]]
+    planning: PlanningRecord | None = None
     seed: int
     steps: int
     best_step: int | None
@@ -79,7 +82,8 @@ def collect_report(
         protocol = protocol or record.protocol
         layers = {stack: list(kept) for stack, kept in plan.layers.items()}
         same = record.model_dump(include=set(ArmReport.model_fields) - {"arm"})
-        arms.append(ArmReport(arm=row.arm, depths=plan.depths, layers=layers, **same))
+        planned = read_planning(folders[row.arm])
+        arms.append(ArmReport(arm=row.arm, depths=plan.depths, layers=layers, planning=planned, **same))
     if protocol is None:
         raise RunError("none of these folders holds a finished run")
     written = {row.arm: read_rows(folders[row.arm] / PREDICTIONS) for row in comparison.rows}

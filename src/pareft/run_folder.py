@@ -7,10 +7,11 @@ from pareft.errors import RunError
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.recipe import Recipe, list_lines
 from pareft.recipe_file import read_recipe
-from pareft.records import EfficiencyRecord, RunRecord, TrainingRecord
+from pareft.records import EfficiencyRecord, PlanningRecord, RunRecord, TrainingRecord
 from pareft.settings import METRIC_OF
 
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
+PLANNING = "planning.json"  # how a criterion chose the plan
 COMPARISON, EFFICIENCY = "comparison.json", "efficiency.json"  # beside the runs that were compared and measured together
 PLANS = "_plans"  # there, too: what criteria chose; no arm can be called so
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
@@ -105,6 +106,11 @@ def check_same_plan(folder: Path, plan: PruningPlan) -> None:
 def find_plan(folder: Path) -> PruningPlan | None:
     """The plan of a run that was begun."""
     return PruningPlan.read(folder / PLAN_FILE) if (folder / PLAN_FILE).is_file() else None
+
+
+def read_planning(folder: Path) -> PlanningRecord | None:
+    """How a criterion chose a run's plan, if one did."""
+    return PlanningRecord.from_json((folder / PLANNING).read_text(encoding="utf-8")) if (folder / PLANNING).is_file() else None
 
 
 def find_plans(folder: Path) -> Path | None:

@@ -1,7 +1,7 @@
 """Reports made by hand: one has everything, one the least, one only texts that try to be more than text."""
 
 from pareft.comparison import Comparison, Row
-from pareft.records import ArmEfficiency, EfficiencyRecord, Protocol, ScoreRecord
+from pareft.records import ArmEfficiency, EfficiencyRecord, PlanningRecord, Protocol, ScoreRecord
 from pareft.reporting import ArmReport, Example, Report
 
 HOSTILE = (
@@ -34,6 +34,13 @@ def make_row(arm, speed, memory, trained, kept):
     )  # fmt: skip
 
 
+def make_planning(scores=None, path=()):
+    return PlanningRecord(
+        by="influence", fingerprint="0a1b", data="d", data_digest="e", examples=4, path=list(path), seconds=1.0,
+        scores={"encoder": [2.0, 0.5, 1.0], "decoder": [1.0, 2.0, 3.0]} if scores is None else scores,
+    )  # fmt: skip
+
+
 def make_arm(arm):
     history = [{"loss": 4 / step, "step": step} for step in (10, 20, 30)] + [
         {"eval_rouge1": 30 + step, "step": step} for step in (10, 30)
@@ -43,6 +50,7 @@ def make_arm(arm):
         layers={"encoder": [0, 2] if "prun" in arm else [0, 1, 2], "decoder": [0, 1, 2]}, seed=42, steps=30, best_step=30,
         train_seconds=100.5, train_evaluation_seconds=10, evaluate_seconds=7, precision="fp32", versions={"python": "3.11"},
         hardware={"processor": "one", "threads": 2, "bf16": True}, history=history,
+        planning=make_planning() if arm == "lora+l-prun" else None,
     )  # fmt: skip
 
 

@@ -56,7 +56,12 @@ def plan(
     examples: Annotated[int | None, typer.Option(help="How many examples; 128 by default.", show_default=False)] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Write the plan to this file, and a criterion's scores beside it.", show_default=False),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Write the plan to this file; a criterion's scores and picture beside it.",
+            show_default=False,
+        ),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="The Hub revision of the base.", show_default=False)] = None,
 ) -> None:

@@ -9,11 +9,13 @@ from matplotlib import rc_context, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pareft.comparison import Comparison, Row
 from pareft.report.table import explain, format_row, list_columns
 
 COLOURS = ("#4c566a", "#d08770", "#5e81ac", "#2e8b57", "#b48ead", "#a3be8c", "#bf616a", "#88c0d0")
+INK = "#24292f"  # of text and axes of plots; a page has its own in its place
 OURS: Sequence[str | Path | dict[str, Any]] = [
     "default",
     {"text.parse_math": False},
@@ -96,3 +98,16 @@ def _draw_table(axes: Axes, comparison: Comparison) -> None:
             cell.set_facecolor("#f2f2f2")
         if column == 0:
             cell.set_text_props(ha="left")
+
+
+def dress(axes: Axes, title: str, across: str, upwards: str) -> None:
+    """Titles, ink and grid on a panel, and no frame but at the left and below."""
+    axes.set_title(title, fontsize=10.5, color=INK, loc="left")
+    axes.set_xlabel(across, fontsize=9, color=INK)
+    axes.set_ylabel(upwards, fontsize=9, color=INK)
+    axes.tick_params(colors=INK, labelsize=8.5)
+    axes.grid(color=INK, alpha=0.13, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(6))

@@ -4,8 +4,7 @@ import re
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from pareft.report.figure import COLOURS
-from pareft.report.plots import INK
+from pareft.report.figure import COLOURS, INK
 
 PAGE_COLOURS = {INK: "currentColor"} | {colour: f"var(--arm-{number})" for number, colour in enumerate(COLOURS)}
 SIZE = re.compile(r"([\d.]+)px")  # in `font`, as matplotlib before 3.11 has it

@@ -8,15 +8,15 @@ import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from pareft.comparison import Row
 from pareft.records import ArmEfficiency, name_score
-from pareft.report.figure import COLOURS, OURS, settle, start_figure
+from pareft.report.choices import Chosen, draw_choices
+from pareft.report.figure import COLOURS, INK, OURS, dress, settle, start_figure
 from pareft.report.labelling import name_points, say_plainly
 from pareft.reporting import ArmReport, Report
 
-INK = "#24292f"  # of text and axes; a page has its own in its place
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")  # more than colours, so that the pairs are many
 WIDTH, HEIGHT = 4.2, 3.1  # inches of a panel; on a telephone a point is then a pixel
 SPREAD = (10, 90)  # percentiles of the single steps
@@ -25,6 +25,7 @@ CAPTIONS = {
     "quality-speed": "Vertical lines: 95 % intervals. Up and to the right is better.",
     "quality-trained": "Vertical lines: 95 % intervals. Up and to the left is better; the axis is logarithmic.",
     "curves": "As logged in training. A ring: the step whose weights were kept.",
+    "choices": "What every layer scored, in colour those that stay; of a search, the loss as layers went one after the other.",
     "steps": f"Bars: the median step and the highest memory. Thin lines: {SPREAD[1] - SPREAD[0]} % of the single steps.",
 }
 Reading = tuple[list[float], list[float]]  # steps and what was logged at them
@@ -49,9 +50,17 @@ def draw_plots(report: Report) -> dict[str, Figure]:
         "quality-speed": _draw_quality(rows, signs, whose, f"Training speed, {whose}", lambda row: row.speed_percent),
         "quality-trained": _draw_quality(rows, signs, whose, "Trained parameters", lambda row: row.trainable or None),
         "curves": _draw_curves(report, signs),
+        "choices": draw_choices(_list_choices(report)),
         "steps": _draw_steps(report, signs),
     }
     return {stem: figure for stem, figure in drawn.items() if figure}
+
+
+def _list_choices(report: Report) -> list[Chosen]:
+    """Every choice of a criterion once, by the first arm it was made for."""
+    by_plan = {arm.plan_fingerprint: arm for arm in reversed(report.arms) if arm.planning}
+    arms = [arm for arm in report.arms if arm is by_plan.get(arm.plan_fingerprint)]
+    return [Chosen(arm.depths, arm.layers, arm.planning, f"{say_plainly(arm.arm)}, ") for arm in arms if arm.planning]
 
 
 def _draw_quality(
@@ -64,7 +73,7 @@ def _draw_quality(
         return None
     figure = start_figure(width=WIDTH, height=HEIGHT)
     axes = figure.subplots()
-    _dress(axes, f"Quality against {across[0].lower()}{across[1:].split(',')[0]}", across, f"Quality kept, {whose}")
+    dress(axes, f"Quality against {across[0].lower()}{across[1:].split(',')[0]}", across, f"Quality kept, {whose}")
     axes.axhline(100, color=INK, alpha=0.5, linewidth=0.8, linestyle="--")
     for arm, (x, kept) in points.items():
         sign = signs[arm]
@@ -108,7 +117,7 @@ def _draw_curves(report: Report, signs: Mapping[str, Sign]) -> Figure | None:
     figure = start_figure(width=WIDTH, height=HEIGHT * len(shown))
     best = {arm.arm: arm.best_step for arm in report.arms}
     for axes, key in zip(figure.subplots(len(shown), squeeze=False)[:, 0], shown, strict=True):
-        _dress(axes, wanted[key], "step", "")
+        dress(axes, wanted[key], "step", "")
         for arm, reading in logged[key].items():
             _draw_line(axes, arm, reading, signs[arm], best[arm] if key == score else None)
         axes.legend(fontsize=8, labelcolor=INK, framealpha=0)
@@ -149,12 +158,12 @@ def _draw_steps(report: Report, signs: Mapping[str, Sign]) -> Figure | None:
         return None
     figure = start_figure(width=WIDTH, height=2 * max(HEIGHT, 0.45 * len(arms)))
     upper, lower = figure.subplots(2)
-    _dress(upper, "Time of a training step", "seconds", "")
+    dress(upper, "Time of a training step", "seconds", "")
     _draw_bars(upper, arms, signs, [measured.median_step_seconds for measured in arms.values()], "s")
     for place, measured in enumerate(arms.values()):
         low, high = np.percentile(measured.step_seconds, SPREAD)
         upper.hlines(place, low, high, colors=INK, linewidth=1.5)
-    _dress(lower, "Memory of training", "GB (10⁹ bytes)", "")
+    dress(lower, "Memory of training", "GB (10⁹ bytes)", "")
     _draw_bars(lower, arms, signs, [measured.peak_bytes / 1e9 for measured in arms.values()], "GB")
     settle(figure)
     return figure
@@ -168,16 +177,3 @@ def _draw_bars(axes: Axes, arms: Mapping[str, ArmEfficiency], signs: Mapping[str
     axes.set_yticks(range(len(arms)), labels, fontsize=8.5)
     axes.invert_yaxis()
     axes.grid(False, axis="y")
-
-
-def _dress(axes: Axes, title: str, across: str, upwards: str) -> None:
-    """Titles, ink and grid; no frame but at the left and below."""
-    axes.set_title(title, fontsize=10.5, color=INK, loc="left")
-    axes.set_xlabel(across, fontsize=9, color=INK)
-    axes.set_ylabel(upwards, fontsize=9, color=INK)
-    axes.tick_params(colors=INK, labelsize=8.5)
-    axes.grid(color=INK, alpha=0.13, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["left", "bottom"]].set_color(INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
