@@ -3,13 +3,15 @@
 import json
 
 import pytest
+from conftest import save_base
+from safetensors.torch import load_file, save_file
 from test_cli import call
 
 import pareft
 from pareft import calibrating, readying
 from pareft.arms import compare
 from pareft.calibrating import CRITERIA
-from pareft.errors import PareftError, PlanError
+from pareft.errors import ModelError, PareftError, PlanError
 from pareft.planning import choose_layers
 from pareft.pruning.depth import RULES
 from pareft.recipe import override, resolve
@@ -63,6 +65,15 @@ def test_a_recipe_names_a_criterion_and_its_arms_share_the_plan(values, tmp_path
     assert len(calls) == 2
 
 
+def test_a_base_that_computes_no_numbers_is_refused(recipe, tmp_path):
+    base = save_base("bart", tmp_path / "base")
+    tensors = load_file(base / "model.safetensors")
+    tensors["model.decoder.layers.2.fc1.bias"][0] = float("nan")
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="computes numbers that are none"):
+        choose_layers(str(base), by="influence", keep=4, data=recipe, examples=2)
+
+
 @pytest.mark.parametrize(
     ("prune", "said"),
     [
@@ -73,6 +84,8 @@ def test_a_recipe_names_a_criterion_and_its_arms_share_the_plan(values, tmp_path
         ({"by": "influense", "keep": 4}, "influence"),
         ({"by": "influence", "keep": 9}, "9 of 8 encoder layers"),
         ({"by": "influence", "keep": "4"}, "keep"),
+        ({"by": "influence", "keep": 0}, "0 of 8 encoder layers"),
+        ({"by": "influence", "keep": {}, "never_drop": {"encoder": [9]}}, "no encoder layer 9"),
     ],
 )
 def test_what_a_recipe_cannot_ask_for_is_refused_before_anything_is_loaded(values, tmp_path, monkeypatch, prune, said):
@@ -148,7 +161,9 @@ def test_the_command_writes_the_plan_and_shows_the_scores(values, bases, tmp_pat
     [
         (["--keep", "eight"], "'eight' is no number of layers"),
         (["--keep", "encoder=3,encoder=4"], "encoder is named twice"),
-        (["--keep", "8", "--encoder", "0,1"], "--keep is for layers that are chosen"),
+        (["--keep", "1", "--encoder", "0,1"], "--keep is for layers that are chosen"),
+        (["--by", "even", "--encoder", "0,1"], "--by is for layers that are chosen"),
+        (["--symmetric", "--neurons", "encoder=0-3"], "--symmetric is for layers that are chosen"),
         (["--by", "magnitude", "--keep", "4", "--never-drop", "0,1"], "write STACK=LAYERS"),
         (["--by", "magnitude", "--keep", "4", "--never-drop", "encoder=9"], "no encoder layer 9"),
         (["--by", "influence", "--keep", "4", "--data", "nowhere.yaml"], "nowhere.yaml"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pareft.data.encoding import encode
 from pareft.data.prepared import digest_frames
-from pareft.errors import PlanError
+from pareft.errors import ModelError, PlanError
 from pareft.evaluation.generation import make_batches, write_batch
 from pareft.evaluation.metrics import compute
 from pareft.models.checkpoint import Base
@@ -141,7 +142,7 @@ def limit(base: Base, settings: PruneSettings) -> Limits:
     Raises:
         PlanError: more than there are, none, or what a stack or family cannot be without.
     """
-    assert settings.keep
+    assert settings.keep is not None
     whole, family = plan(base, by="everything", weights=False), find_family(base.config)
     staying = {stack: list(numbers) for stack, numbers in settings.never_drop.items()}
     for stack in family.stacks:
@@ -161,10 +162,18 @@ def limit(base: Base, settings: PruneSettings) -> Limits:
 
 
 def choose_by(by: str, given: Calibration, progress: Progress = SILENT) -> tuple[PruningPlan, PlanningRecord]:
-    """The plan of a criterion, and what it found."""
+    """The plan of a criterion, and what it found.
+
+    Raises:
+        ModelError: the base computes NaN.
+    """
     started = time.perf_counter()
     progress.start(f"choose layers by {by}", None)
     kept, scores, path = CRITERIA[by](given)
+    if not all(map(math.isfinite, [*(value for values in scores.values() for value in values), *(step.cost for step in path)])):
+        raise ModelError(
+            f"{given.base.name} computes numbers that are none (NaN or infinite) in {given.precision}, so {by} cannot choose"
+        )
     decided = plan(given.base, layers=kept).model_copy(update={"by": by})
     data = given.recipe.data if given.recipe and by not in NEED_NOTHING else None
     return decided, PlanningRecord(

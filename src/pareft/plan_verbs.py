@@ -54,8 +54,10 @@ def make_plan(
     }
     record = None
     if layers or units:
-        if given := [f"--{name.replace('_', '-')}" for name, value in asked.items() if value and name != "examples" and value != 1]:
-            raise PlanError(f"{given[0]} is for layers that are chosen, and these are named; give one of both")
+        given = {"--keep": asked["keep"] is not None, "--never-drop": limits["never_drop"], "--least": limits["least"] != 1}
+        given |= {"--symmetric": limits["symmetric"], "--data": data, "--examples": examples, "--by": by != "alternating"}
+        if chosen := [option for option, value in given.items() if value]:
+            raise PlanError(f"{chosen[0]} is for layers that are chosen, and these are named; give one of both")
         whole = plan(base, layers=layers, revision=revision)
         kept_heads, kept_neurons = (parse_units(f"--{what}", named[what], whole) for what in ("heads", "neurons"))
         decided = plan(base, layers=layers, heads=kept_heads or None, neurons=kept_neurons or None, revision=revision)
