@@ -62,9 +62,7 @@ def summarise(
     metrics: list[str],
 ) -> list[dict[str, Any]]:
     """A row for every arm: means over the seeds, with deviations, and what is kept of full with its interval."""
-    scored = {
-        name: join(read_scores({str(p): p / PREDICTIONS for p in places}, metrics).values()) for name, places in folders.items()
-    }
+    scored = {name: join(_read(place, metrics) for place in places) for name, places in folders.items()}
     rows = []
     for name, found in records.items():
         kept = shares(scored[name], scored["full"], {score: [score] for score in SCORES})
@@ -83,6 +81,11 @@ def summarise(
             }
         )
     return rows
+
+
+def _read(place: Path, metrics: list[str]) -> Scores:
+    """The scores of one run's examples, which other seeds may have split otherwise."""
+    return read_scores({"": place / PREDICTIONS}, metrics)[""]
 
 
 def _count_seconds(record: RunRecord) -> float:
