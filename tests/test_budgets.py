@@ -21,18 +21,18 @@ def recipe(values):
 
 
 def make_efficiency(recipe, **seconds):
-    arms = {
+    return make_measured({name: (select_arm(recipe, name), taken) for name, taken in seconds.items()})
+
+
+def make_measured(arms):
+    """A measurement of arms that took so many seconds a step."""
+    found = {
         name: ArmEfficiency(
-            digest=digest_arm(select_arm(recipe, name)),
-            step_seconds=[taken],
-            median_step_seconds=taken,
-            peak_bytes=1,
-            trainable=1,
-            total=1,
+            digest=digest_arm(arm), step_seconds=[taken], median_step_seconds=taken, peak_bytes=1, trainable=1, total=1
         )
-        for name, taken in seconds.items()
+        for name, (arm, taken) in arms.items()
     }
-    return EfficiencyRecord(method="m", steps=2, warmup_steps=1, batch_size=4, versions={}, hardware={}, arms=arms)
+    return EfficiencyRecord(method="m", steps=2, warmup_steps=1, batch_size=4, versions={}, hardware={}, arms=found)
 
 
 def test_an_arm_that_steps_in_half_the_time_takes_twice_the_steps(recipe):

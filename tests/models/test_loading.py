@@ -138,8 +138,10 @@ def test_a_dtype_that_is_none_is_one_line(bases):
 
 
 def test_a_rule_that_is_none_is_refused(bases):
-    with pytest.raises(PlanError, match="no rule 'influence'; there is alternating, everything"):
-        pareft.plan(bases["bart"], by="influence")
+    with pytest.raises(
+        PlanError, match=r"no rule or criterion 'alternate'\. Did you mean alternating\? There is alternating, everything"
+    ):
+        pareft.plan(bases["bart"], by="alternate")
 
 
 def test_a_plan_beside_the_base_it_was_made_of_is_not_the_bases(bases, tmp_path):

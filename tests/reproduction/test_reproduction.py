@@ -6,6 +6,7 @@ import re
 import polars as pl
 import pytest
 from conftest import TEXTS, call
+from test_budgets import make_measured
 
 from pareft import pipeline
 from pareft.errors import MeasurementError, RecipeError, RunError
@@ -126,7 +127,12 @@ def test_what_does_not_fit_together_is_measured_apart(reproduced, monkeypatch, b
     def fail(*_, **__):
         raise MeasurementError("measuring arm 'full' failed: no memory")
 
+    def measure_alone(arms, settings, **options):
+        assert len(arms) == 1
+        return make_measured({name: (arm, 0.5) for name, arm in arms.items()})
+
     monkeypatch.setattr("pareft.arms.measure", fail)
+    monkeypatch.setattr("pareft.measurement.measure", measure_alone)
     changes = asked.changes | {"measure": {"steps": 3}}
     (done,) = reproduce(Request("table4a", asked.out, bases=asked.bases, data=asked.data, changes=changes))
     for report in done.reports.values():

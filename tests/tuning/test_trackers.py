@@ -114,7 +114,7 @@ def test_only_the_first_process_reports(recipe, tmp_path, monkeypatch):
         prepared = pipeline.prepare(
             resolve(recipe.model_dump() | {"arms": {}, "train": recipe.train.model_dump() | {"report_to": "tensorboard"}})
         )
-        pipeline._train(prepared, tmp_path / str(rank), None, pipeline.SILENT)
+        pipeline._train(prepared, None, tmp_path / str(rank), None, pipeline.SILENT)
     assert asked == [["tensorboard"], []]
 
 
