@@ -83,38 +83,20 @@ def leave_one_out(model: PreTrainedModel, cost: Cost) -> Scores:
         return {stack: tuple(_without(gates, stack, n, cost) - whole for n in range(len(gates[stack]))) for stack in gates}
 
 
-def learn_gates(
-    model: PreTrainedModel,
-    batches: Batches,
-    *,
-    steps: int = STEPS,
-    learning_rate: float = LEARNING_RATE,
-    sparsity: float = SPARSITY,
-) -> Scores:
-    """Gates on all layers, trained on the mean loss + sparsity · Σ |gate| by Adam with all batches in every step, the weights
-    frozen; their sizes (arXiv 2406.03792, its early masks with one gate a layer).
+def learn_gates(model: PreTrainedModel, batches: Batches, *, steps: int = STEPS) -> Scores:
+    """The sizes of gates on all layers, trained on the mean loss + λ · Σ |gate| by Adam with all batches in every step, the weights
+    frozen (arXiv 2406.03792: its early masks, with one gate a layer).
     """
     kept = list(batches)
-    tokens = sum(count_targets(model, batch) for batch in kept)
     with _freeze(model), gate(model) as gates:
         trained = [value.requires_grad_() for value in gates.values()]
         optimizer = torch.optim.Adam(trained, lr=LEARNING_RATE)
         for _ in range(steps):
             optimizer.zero_grad()
-            for batch in kept:
-                (model(**batch, use_cache=False).loss * count_targets(model, batch) / tokens).backward()
-            (sparsity * torch.stack([value.abs().sum() for value in trained]).sum()).backward()  # type: ignore[no-untyped-call]
+            _add_gradients(model, kept)
+            (SPARSITY * torch.stack([value.abs().sum() for value in trained]).sum()).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         return {stack: tuple(value.detach().abs().tolist()) for stack, value in gates.items()}
-
-
-SCORES: dict[str, Callable[..., Scores]] = {
-    "influence": score_influence,
-    "magnitude": score_magnitude,
-    "taylor": score_taylor,
-    "leave-one-out": leave_one_out,
-    "gates": learn_gates,
-}
 
 
 def find_mask(model: PreTrainedModel, stack: Stack, batch: Batch) -> torch.Tensor:
@@ -154,6 +136,7 @@ def _without(gates: Gates, stack: str, number: int, cost: Cost) -> float:
 
 
 def _add_gradients(model: PreTrainedModel, batches: list[Batch]) -> None:
+    """Those of the mean loss of all batches."""
     tokens = sum(count_targets(model, batch) for batch in batches)
     for batch in batches:
         (model(**batch, use_cache=False).loss * count_targets(model, batch) / tokens).backward()
