@@ -2,8 +2,9 @@
 which is full fine-tuning. What is finished is read.
 """
 
+import argparse
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -26,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("PAREFT_SHARED", ROOT.parent / "shared")) / "data"
 SCORES = ("rouge1", "rouge2", "rougeL")
 TASKS = ("demo", "meqsum", "mts-dialog")
+MeasureTask = Callable[[str, Path, list[int], list[str], Console], None]  # of a task, where, seeds, arms
 
 
 def read_task(name: str, out: Path, changes: Mapping[str, Any]) -> Recipe:
@@ -121,6 +123,19 @@ def _deviate(values: Sequence[float]) -> str:
 
 def _show(kept: ScoreRecord) -> str:
     return f"{kept.value:.1f} ({kept.low:.1f}–{kept.high:.1f})" if kept.low is not None else f"{kept.value:.1f}"
+
+
+def run_tasks(doc: str | None, arms: Collection[str], tasks: Sequence[str], measure_task: MeasureTask) -> None:
+    """The command line of a benchmark: of which `tasks`, seeds and arms, of which full is always one, `measure_task` is asked."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(tasks))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
+    parser.add_argument("--arms", nargs="+", choices=list(arms), default=list(arms))
+    args = parser.parse_args()
+    chosen = ["full", *(arm for arm in arms if arm in args.arms and arm != "full")]
+    for name in args.tasks:
+        measure_task(name, args.out, args.seeds, chosen, Console())
 
 
 def run_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], efficiency: EfficiencyRecord, console: Console) -> None:

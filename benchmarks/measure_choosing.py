@@ -8,18 +8,18 @@ other, on a machine that should have nothing else to do. What is finished is rea
 task table.json and table.md. On two cores about a minute for an arm of the demo.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ablation import TASKS, measure_once, read_task, run_seeds
+from ablation import measure_once, read_task, run_seeds, run_tasks
 from rich.console import Console
+
+from pareft.calibrating import CRITERIA
+from pareft.pruning.depth import RULES
 
 HALF = {"encoder": 8, "decoder": 8}
 HEAVY = {"10+6": {"encoder": 10, "decoder": 6}, "12+4": {"encoder": 12, "decoder": 4}}
-RULES = ("even", "drop-top", "drop-bottom", "drop-middle")
-CRITERIA = ("magnitude", "influence", "angular", "taylor", "leave-one-out", "greedy", "rouge", "gates")
 FULL: dict[str, Any] = {"prune": None, "adapt": None, "train.learning_rate": 1.0e-3}
 ARMS: dict[str, dict[str, Any]] = {
     "full": FULL,
@@ -45,17 +45,5 @@ def measure_task(name: str, out: Path, seeds: Sequence[int], chosen: Sequence[st
     run_seeds(recipe, out / name, seeds, efficiency, console)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=["demo", "mts-dialog"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
-    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
-    args = parser.parse_args()
-    chosen = ["full", *(arm for arm in ARMS if arm in args.arms and arm != "full")]
-    for name in args.tasks:
-        measure_task(name, args.out, args.seeds, chosen, Console())
-
-
 if __name__ == "__main__":
-    main()
+    run_tasks(__doc__, ARMS, ("demo", "mts-dialog"), measure_task)

@@ -10,12 +10,11 @@ goes on. Writes FOLDER/TASK/SEED/ARM/, and for every task table.json and table.m
 the demo.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ablation import TASKS, measure_once, read_task, run_seeds
+from ablation import TASKS, measure_once, read_task, run_seeds, run_tasks
 from rich.console import Console
 
 from pareft.budgets import share_out, stretch
@@ -60,17 +59,5 @@ def measure_task(name: str, out: Path, seeds: Sequence[int], chosen: Sequence[st
     run_seeds(recipe, folder, seeds, efficiency, console)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
-    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
-    args = parser.parse_args()
-    chosen = ["full", *(arm for arm in ARMS if arm in args.arms and arm != "full")]
-    for name in args.tasks:
-        measure_task(name, args.out, args.seeds, chosen, Console())
-
-
 if __name__ == "__main__":
-    main()
+    run_tasks(__doc__, ARMS, TASKS, measure_task)

@@ -1,14 +1,16 @@
 """Plans by criteria, on a recipe's examples: what comes out, what is refused before anything is loaded."""
 
 import json
+from typing import get_args
 
 import pytest
 from conftest import save_base
 from safetensors.torch import load_file, save_file
+from test_budgets import make_measured
 from test_cli import call
 
 import pareft
-from pareft import calibrating, readying
+from pareft import arms, calibrating, readying
 from pareft.arms import compare
 from pareft.calibrating import CRITERIA
 from pareft.errors import ModelError, PareftError, PlanError
@@ -17,6 +19,7 @@ from pareft.pruning.depth import RULES
 from pareft.recipe import override, resolve
 from pareft.records import PlanningRecord
 from pareft.run_folder import PLANS
+from pareft.settings import CriterionName, RuleName
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def test_every_criterion_makes_a_plan_that_loads(recipe, bases, by):
     plan, record = choose_layers(str(bases["bart"]), by=by, keep={"encoder": 5, "decoder": 4}, data=recipe, examples=6)
     assert {stack: len(kept) for stack, kept in plan.layers.items()} == {"encoder": 5, "decoder": 4}
     assert (plan.by, record.by, record.fingerprint) == (by, by, plan.fingerprint)
-    assert record.examples == (6 if by != "magnitude" else record.examples)
+    assert record.examples == (None if by == "magnitude" else 6)
     assert record.path if by == "greedy" else record.scores
     assert pareft.load(str(bases["bart"]), plan).config.encoder_layers == 5
     again, _ = choose_layers(str(bases["bart"]), by=by, keep={"encoder": 5, "decoder": 4}, data=recipe, examples=6)
@@ -110,6 +113,7 @@ def test_rules_go_in_recipes_too(values, tmp_path):
         ({"by": "influence", "keep": 9, "data": "RECIPE"}, "9 of 8 encoder layers"),
         ({"by": "influence", "keep": 4, "data": "RECIPE", "examples": 0}, "examples: .*greater than 0 .got 0."),
         ({"by": "angular", "keep": {"total": 8}, "data": "RECIPE"}, "a block of every stack"),
+        ({"by": "angular", "keep": 4, "data": "RECIPE", "never_drop": {"encoder": [2, 5]}}, "no block of 4 encoder layers"),
         ({"by": "even"}, "even keeps as many layers as it is told"),
         ({"by": "even", "keep": {"total": 8}}, "each stack alone"),
         ({"by": "alternating", "keep": 8}, "alternating says itself"),
@@ -123,6 +127,11 @@ def test_what_cannot_be_planned_is_refused_before_anything_is_loaded(recipe, bas
         asked = asked | {"data": recipe}
     with pytest.raises(PlanError, match=said):
         pareft.plan(str(bases["bart"]), **asked)
+
+
+def test_a_recipe_can_name_every_rule_and_criterion():
+    assert set(RULES) == set(get_args(RuleName))
+    assert set(CRITERIA) == set(get_args(CriterionName))
 
 
 def test_rules_keep_what_they_say(bases):
@@ -174,3 +183,17 @@ def test_what_the_command_cannot_do_is_one_line(bases, monkeypatch, capsys, argu
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_criterion_chooses_once_where_steps_are_measured_first(values, tmp_path, monkeypatch):
+    values |= {"prune": {"by": "magnitude", "keep": 4}}
+    plain, calls = readying.choose_by, []
+    monkeypatch.setattr(readying, "choose_by", lambda *given: calls.append(1) or plain(*given))
+
+    def look(asked, *_, **__):
+        assert len(list((tmp_path / "out" / PLANS).iterdir())) == 2
+        return make_measured({name: (arm, 1.0) for name, arm in asked.items()})
+
+    monkeypatch.setattr(arms, "measure", look)
+    compare(resolve(values), out=tmp_path / "out", equal="time")
+    assert len(calls) == 1

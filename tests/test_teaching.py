@@ -212,14 +212,12 @@ def test_writing_that_is_killed_goes_on_and_is_kept_in_a_cache(values, run_full,
 
 
 def test_an_arm_is_trained_before_those_it_teaches(values, tmp_path):
-    values |= {
-        "arms": {"student": {"distill": LEARNING | {"teacher": "full"}}, "full": {"prune": None, "adapt": None}},
-        "measure": None,
-    }
+    values["arms"] = {"student": {"distill": LEARNING | {"teacher": "full"}}, "full": {"prune": None, "adapt": None}}
     recipe, ended = resolve(values), []
     comparison = compare(recipe, out=tmp_path / "out", on_arm=lambda name, _: ended.append(name))
     assert ended == ["full", "student"]
     assert [row.arm for row in comparison.rows] == ["student", "full"]  # as in the recipe: the first is 100 %
+    assert comparison.efficiency
     record = RunRecord.from_json((tmp_path / "out" / "student" / "record.json").read_text())
     assert record.distill
     assert record.distill.teacher == "full"
@@ -228,9 +226,10 @@ def test_an_arm_is_trained_before_those_it_teaches(values, tmp_path):
 
 
 def test_equal_operations_count_the_teachers(values):
-    values["arms"] = {"lora+l-prun": {}}
     alone = share_out(resolve(values), "flops", None)
     live = share_out(make(values), "flops", None)
+    assert live.costs["full"] == alone.costs["full"]
+    values["arms"] = {"lora+l-prun": {}}
     values["train"] |= {"epochs": 4, "max_steps": None}
     cached = share_out(make(values, cache=True), "flops", None)
     assert alone.costs["lora+l-prun"] < cached.costs["lora+l-prun"] < live.costs["lora+l-prun"]
@@ -410,17 +409,14 @@ def test_steps_are_measured_beside_a_teacher_that_has_yet_to_be_trained(values, 
     assert sizes[0] == pytest.approx(sizes[1], rel=0.02)  # of stored biases some are the adapter's
 
 
-def test_steps_are_measured_before_the_teacher_is_trained(values, tmp_path):
-    values |= {
-        "arms": {"teacher": {"prune": None}, "student": {"distill": LEARNING | {"teacher": "teacher"}}},
-        "measure": {"steps": 1},
-    }
+def test_equal_time_is_shared_out_before_the_teacher_is_trained(values, tmp_path):
+    values["arms"] = {"teacher": {"prune": None}, "student": {"distill": LEARNING | {"teacher": "teacher"}}}
     recipe = resolve(values)
     assert recipe.measure
-    arms = {name: select_arm(recipe, name) for name in recipe.arms}
-    measured = measure({"student": arms["student"]}, recipe.measure, home=tmp_path, beside=arms).arms["student"]
-    assert measured.median_step_seconds > 0
-    assert measured.trainable < measured.total
+    measured = measure({name: select_arm(recipe, name) for name in recipe.arms}, recipe.measure, home=tmp_path)
+    assert share_out(recipe, "time", measured).planned == {"teacher": 4, "student": 4}
+    assert measured.arms["student"].median_step_seconds > 0
+    assert measured.arms["student"].trainable < measured.arms["student"].total
 
 
 def test_full_fine_tuning_under_bf16_has_its_teacher_in_bf16(values, tmp_path):

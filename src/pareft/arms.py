@@ -104,6 +104,7 @@ def _compare(
     arms, budget = {name: select_arm(recipe, name) for name in recipe.arms}, None
     order = order_arms(arms, out)
     if equal != "steps":
+        _choose_plans(arms, out, progress)
         efficiency = _measure_once(arms, recipe, out, home, progress) if recipe.measure and equal == "time" else None
         budget = share_out(recipe, equal, efficiency, plans=out / PLANS)
         recipe = stretch(recipe, budget)
@@ -125,6 +126,13 @@ def _compare(
     comparison = tabulate(records, efficiency, untouched=untouched, scored=scored, title=title or out.resolve().name, budget=budget)
     write_atomic(home / COMPARISON, comparison.to_json())
     return comparison
+
+
+def _choose_plans(arms: Mapping[str, Recipe], out: Path, progress: Progress) -> None:
+    """Have criteria choose before processes measure side by side, each of which would choose for itself."""
+    for arm in arms.values():
+        if arm.prune and arm.prune.criterion:
+            prepare(arm, plans=out / PLANS, progress=progress)
 
 
 def order_arms(arms: Mapping[str, Recipe], out: Path) -> list[str]:

@@ -15,16 +15,16 @@ from transformers import PreTrainedTokenizerBase
 
 from pareft.data.encoding import encode
 from pareft.data.prepared import digest_frames
-from pareft.errors import ModelError, PlanError
+from pareft.errors import ModelError
 from pareft.evaluation.generation import make_batches, write_batch
 from pareft.evaluation.metrics import compute
 from pareft.models.checkpoint import Base
 from pareft.models.families import find_family
 from pareft.models.loading import load
 from pareft.models.plan import PruningPlan
+from pareft.models.surgery import check_plan
 from pareft.progress import SILENT, Progress
-from pareft.pruning import plan
-from pareft.pruning.choosing import Limits, choose, read_limits
+from pareft.pruning.choosing import Kept, Limits, choose, read_limits
 from pareft.pruning.scores import (
     Batch,
     Scores,
@@ -35,23 +35,24 @@ from pareft.pruning.scores import (
     score_magnitude,
     score_taylor,
 )
-from pareft.pruning.searching import Dropped, drop_blocks, drop_greedily
+from pareft.pruning.searching import check_blocks, drop_blocks, drop_greedily
 from pareft.recipe import Recipe
 from pareft.records import DroppedRecord, PlanningRecord
 from pareft.runtime import Precision, choose_device
-from pareft.settings import PruneSettings
-from pareft.tuning.starting import draw_batches
+from pareft.settings import CriterionName, PruneSettings
+from pareft.tuning.starting import draw_batches, spread
 
-Found = tuple[dict[str, tuple[int, ...]], Scores, list[Dropped]]  # what stays, the scores, the path of a search
+Found = tuple[Kept, Scores, list[DroppedRecord]]  # what stays, the scores, the path of a search
 
 
 @dataclass
 class Calibration:
-    """What criteria look at: a base, and examples of a recipe's training split, if there is one; its tokenizer, lengths and ways to
-    write. Each part is there once it is asked for.
+    """What criteria look at: a base, by `whole`, the plan that keeps all of it; and examples of a recipe's training split, if there
+    is one, its tokenizer, lengths and ways to write. Each part is there once it is asked for.
     """
 
     base: Base
+    whole: PruningPlan
     limits: Limits
     examples: int
     recipe: Recipe | None = None
@@ -69,8 +70,7 @@ class Calibration:
     def rows(self) -> pl.DataFrame:
         """The examples, evenly from the training split."""
         assert self.split is not None
-        count = min(self.examples, self.split.height)
-        return self.split[[place * self.split.height // count for place in range(count)]]
+        return self.split[spread(self.split.height, self.examples)]
 
     @cached_property
     def batches(self) -> list[Batch]:
@@ -123,7 +123,7 @@ def _by_greed(given: Calibration) -> Found:
     return kept, {}, path
 
 
-CRITERIA: dict[str, Callable[[Calibration], Found]] = {
+CRITERIA: dict[CriterionName, Callable[[Calibration], Found]] = {
     "influence": _by_scores(lambda given: score_influence(given.model, given.batches)),
     "angular": _by_blocks,
     "magnitude": _by_scores(lambda given: score_magnitude(given.model)),
@@ -143,25 +143,25 @@ def limit(base: Base, settings: PruneSettings) -> Limits:
         PlanError: more than there are, none, or what a stack or family cannot be without.
     """
     assert settings.keep is not None
-    whole, family = plan(base, by="everything", weights=False), find_family(base.config)
+    family = find_family(base.config)
     staying = {stack: list(numbers) for stack, numbers in settings.never_drop.items()}
     for stack in family.stacks:
         if stack.first_stays:
             staying[stack.name] = [0, *staying.get(stack.name, [])]
     limits = read_limits(
-        whole.depths,
+        family.depths(base.config),
         settings.keep,
         never_drop=staying,
         least=settings.least,
         symmetric=settings.symmetric,
         encoder_leads=family.cache_by_encoder,
     )
-    if settings.by == "angular" and limits.counts is None:
-        raise PlanError("angular drops a block of every stack: say how many layers of each are to stay, and not a total")
+    if settings.by == "angular":
+        check_blocks(limits)
     return limits
 
 
-def choose_by(by: str, given: Calibration, progress: Progress = SILENT) -> tuple[PruningPlan, PlanningRecord]:
+def choose_by(by: CriterionName, given: Calibration, progress: Progress = SILENT) -> tuple[PruningPlan, PlanningRecord]:
     """The plan of a criterion, and what it found.
 
     Raises:
@@ -174,7 +174,8 @@ def choose_by(by: str, given: Calibration, progress: Progress = SILENT) -> tuple
         raise ModelError(
             f"{given.base.name} computes numbers that are none (NaN or infinite) in {given.precision}, so {by} cannot choose"
         )
-    decided = plan(given.base, layers=kept).model_copy(update={"by": by})
+    decided = given.whole.model_copy(update={"layers": kept, "by": by})
+    check_plan(given.base.config, decided)
     data = given.recipe.data if given.recipe and by not in NEED_NOTHING else None
     return decided, PlanningRecord(
         by=by,
@@ -183,14 +184,14 @@ def choose_by(by: str, given: Calibration, progress: Progress = SILENT) -> tuple
         data_digest=digest_frames({"train": given.rows}) if data else None,
         examples=given.rows.height if data else None,
         scores={stack: list(values) for stack, values in scores.items()},
-        path=[DroppedRecord(stack=step.stack, layer=step.layer, cost=step.cost) for step in path],
+        path=path,
         seconds=round(time.perf_counter() - started, 2),
     )
 
 
 def key_of(settings: PruneSettings, given: Calibration) -> str:
     """Equal where a criterion would find the same: of the same weights, examples, lengths and settings."""
-    content: list[Any] = [plan(given.base, by="everything").fingerprint, settings.model_dump(mode="json")]
+    content: list[Any] = [given.whole.fingerprint, settings.model_dump(mode="json")]
     if settings.by not in NEED_NOTHING:
         assert given.recipe
         data, texts = given.recipe.data, given.recipe.evaluate.how_to_write() if settings.by == "rouge" else None

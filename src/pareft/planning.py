@@ -20,7 +20,7 @@ from pareft.recipe_file import take_recipe
 from pareft.records import PlanningRecord
 from pareft.settings import PruneSettings
 
-EXAMPLES = 128
+EXAMPLES: int = PruneSettings.model_fields["examples"].default
 
 
 def plan(
@@ -108,16 +108,18 @@ def choose_layers(
     if keep is None:
         raise PlanError(f"{by} keeps as many layers as it is told to: keep=8, {{'encoder': 10, 'decoder': 6}} or {{'total': 16}}")
     asked = {"by": by, "keep": keep, "examples": examples, "least": least, "symmetric": symmetric}
-    limits = limit(source, _read(asked | {"never_drop": {stack: list(layers) for stack, layers in (never_drop or {}).items()}}))
+    settings = _read(asked | {"never_drop": {stack: list(layers) for stack, layers in (never_drop or {}).items()}})
+    assert settings.criterion
+    limits, whole = limit(source, settings), plan_by_rule(source, by="everything")
     if data is None:
         if by not in NEED_NOTHING:
             raise PlanError(f"{by} looks at examples: give a recipe whose training split they are of (data=, or --data RECIPE)")
-        return choose_by(by, Calibration(source, limits, examples), progress)
+        return choose_by(settings.criterion, Calibration(source, whole, limits, examples), progress)
     plain: dict[str, Any] = {"prune": None, "adapt": None, "distill": None, "arms": {}}
     recipe = take_recipe(data).model_copy(update={"base": source.name, "revision": source.revision, **plain})
     prepared = prepare(recipe)
-    given = Calibration(source, limits, examples, recipe, prepared.tokenizer, prepared.splits["train"], prepared.precision)
-    return choose_by(by, given, progress)
+    given = Calibration(source, whole, limits, examples, recipe, prepared.tokenizer, prepared.splits["train"], prepared.precision)
+    return choose_by(settings.criterion, given, progress)
 
 
 def _read(asked: Mapping[str, Any]) -> PruneSettings:

@@ -107,9 +107,13 @@ def prepare(
     _, steps = plan_steps(recipe.train, splits["train"].height)
     planning = None
     if recipe.prune and recipe.prune.criterion:
-        given = Calibration(base, limit(base, recipe.prune), recipe.prune.examples, recipe, tokenizer, splits["train"], precision)
-        decided, planning = (known, None) if known else _choose(recipe.prune, given, plans, progress)
-        check_weights(base, list_tensors(base), decided)
+        if known:
+            decided = known
+            check_weights(base, list_tensors(base), decided)
+        else:
+            limits, examples = limit(base, recipe.prune), recipe.prune.examples
+            given = Calibration(base, decided.whole(), limits, examples, recipe, tokenizer, splits["train"], precision)
+            decided, planning = _choose(recipe.prune, given, plans, progress)
         check_adapter(base, decided, recipe)
     return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps, planning)
 
@@ -162,7 +166,7 @@ def _choose(
     settings: PruneSettings, given: Calibration, plans: Path | None, progress: Progress
 ) -> tuple[PruningPlan, PlanningRecord]:
     """The plan of a criterion: chosen by the first process, once for all runs that keep theirs in one folder."""
-    assert settings.by
+    assert settings.criterion
     processes, found = find_processes(), None
     file = plans / f"{key_of(settings, given)}.json" if plans else None
     if processes.first:
@@ -170,7 +174,7 @@ def _choose(
             scores = file.with_suffix(".scores.json").read_text(encoding="utf-8")
             found = PruningPlan.read(file), PlanningRecord.from_json(scores)
         else:
-            found = choose_by(settings.by, given, progress)
+            found = choose_by(settings.criterion, given, progress)
             if file:
                 write_atomic(file.with_suffix(".scores.json"), found[1].to_json())
                 write_atomic(file, found[0].to_json())

@@ -13,9 +13,10 @@ from pareft.models.surgery import check_cuttable, check_plan
 from pareft.models.weights import find_tensors
 from pareft.pruning.choosing import Keep, read_limits
 from pareft.pruning.depth import RULES, alternating
+from pareft.settings import RuleName
 
 Layers = Mapping[str, Sequence[int]] | Sequence[int]
-Rule = Literal["alternating", "everything", "even", "drop-top", "drop-bottom", "drop-middle"]
+Rule = Literal["alternating", "everything", RuleName]
 Units = Mapping[str, Mapping[int, Sequence[int]]]
 
 

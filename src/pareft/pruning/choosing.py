@@ -1,14 +1,18 @@
 """How many layers stay, which must, and which do by their scores."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pareft.errors import PlanError
+from pareft.records import DroppedRecord
 
 TOTAL = "total"  # of all stacks, where not each has a number of its own
 Keep = int | float | Mapping[str, int | float]
+Kept = dict[str, tuple[int, ...]]
+Layer = tuple[str, int]  # of a stack
+Weigh = Callable[[Sequence[Layer]], Mapping[Layer, float]]
 
 
 @dataclass(frozen=True)
@@ -126,19 +130,30 @@ def _find_layers(stack: str, numbers: Sequence[int], depths: Mapping[str, int]) 
 
 
 def choose(scores: Mapping[str, Sequence[float]], limits: Limits) -> dict[str, tuple[int, ...]]:
-    """The layers that stay: the least needed goes first, of equals the later one, until as few are left as may be. Plans for fewer
-    layers are thus parts of those for more.
+    """The layers that stay: the least needed goes first. Plans for fewer layers are thus parts of those for more.
 
     Scores are compared within a stack; with a total that is not symmetric, also between stacks.
     """
+    return drop_in_turn(limits, lambda layers: {(stack, layer): scores[stack][layer] for stack, layer in layers})[0]
+
+
+def drop_in_turn(limits: Limits, weigh: Weigh, on_drop: Callable[[Layer], None] | None = None) -> tuple[Kept, list[DroppedRecord]]:
+    """What stays, and the path: of the layers that could go, the one that weighs least goes, of equals the later one, until as few
+    are left as may be. `weigh` is asked before each goes; `on_drop` is told which.
+    """
     kept = {stack: set(range(depth)) for stack, depth in limits.depths.items()}
-    while candidates := list_candidates(kept, limits):
-        stack, layer = min(candidates, key=lambda found: (scores[found[0]][found[1]], -found[1]))
+    path = []
+    while candidates := _list_candidates(kept, limits):
+        weights = weigh(candidates)
+        stack, layer = gone = min(candidates, key=lambda found: (weights[found], -found[1]))
         kept[stack].discard(layer)
-    return {stack: tuple(sorted(layers)) for stack, layers in kept.items()}
+        path.append(DroppedRecord(stack=stack, layer=layer, cost=weights[gone]))
+        if on_drop:
+            on_drop(gone)
+    return {stack: tuple(sorted(layers)) for stack, layers in kept.items()}, path
 
 
-def list_candidates(kept: Mapping[str, set[int]], limits: Limits) -> list[tuple[str, int]]:
+def _list_candidates(kept: Mapping[str, set[int]], limits: Limits) -> list[Layer]:
     """The layers of which the next to go can be chosen; none once the limits are reached."""
     return [
         (stack, layer)

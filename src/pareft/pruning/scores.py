@@ -80,7 +80,7 @@ def leave_one_out(model: PreTrainedModel, cost: Cost) -> Scores:
     """What a model's cost rises by without each layer alone; `cost` is asked once for the whole model and once a layer."""
     with gate(model) as gates:
         whole = cost()
-        return {stack: tuple(_without(gates, stack, n, cost) - whole for n in range(len(gates[stack]))) for stack in gates}
+        return {stack: tuple(cost_without(gates, stack, n, cost) - whole for n in range(len(gates[stack]))) for stack in gates}
 
 
 def learn_gates(model: PreTrainedModel, batches: Batches, *, steps: int = STEPS) -> Scores:
@@ -128,7 +128,8 @@ def watch(model: PreTrainedModel) -> Iterator[dict[str, list[tuple[torch.Tensor,
         yield seen
 
 
-def _without(gates: Gates, stack: str, number: int, cost: Cost) -> float:
+def cost_without(gates: Gates, stack: str, number: int, cost: Cost) -> float:
+    """The cost of what is gated, without one layer more."""
     gates[stack][number] = 0.0
     found = cost()
     gates[stack][number] = 1.0

@@ -1,7 +1,6 @@
 """Layers chosen together and not each by itself: one after the other, or as a block."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from math import pi
 
 import torch
@@ -10,38 +9,25 @@ from transformers import PreTrainedModel
 
 from pareft.errors import PlanError
 from pareft.models.families import find_family
-from pareft.pruning.choosing import Limits, list_candidates
+from pareft.pruning.choosing import Kept, Layer, Limits, drop_in_turn
 from pareft.pruning.gates import gate
-from pareft.pruning.scores import Batches, Cost, Scores, find_mask, pick, watch
+from pareft.pruning.scores import Batches, Cost, Scores, cost_without, find_mask, pick, watch
+from pareft.records import DroppedRecord
 
 
-@dataclass(frozen=True)
-class Dropped:
-    """A step of a search: the layer that went, and the cost of what was left."""
-
-    stack: str
-    layer: int
-    cost: float
-
-
-def drop_greedily(model: PreTrainedModel, cost: Cost, limits: Limits) -> tuple[dict[str, tuple[int, ...]], list[Dropped]]:
-    """Drop the layer without which the cost is least, of equals the latest, and measure the rest again, until as few are left as
-    may be. `cost` is asked once for every layer that could go, in every step.
+def drop_greedily(model: PreTrainedModel, cost: Cost, limits: Limits) -> tuple[Kept, list[DroppedRecord]]:
+    """Drop the layer without which the cost is least, and measure the rest again. `cost` is asked once for every layer that could
+    go, in every step.
     """
-    kept = {stack: set(range(depth)) for stack, depth in limits.depths.items()}
-    path = []
     with gate(model) as gates:
-        while candidates := list_candidates(kept, limits):
-            costs = {}
-            for stack, layer in candidates:
-                gates[stack][layer] = 0.0
-                costs[stack, layer] = cost()
-                gates[stack][layer] = 1.0
-            stack, layer = min(candidates, key=lambda found: (costs[found], -found[1]))
-            gates[stack][layer] = 0.0
-            kept[stack].discard(layer)
-            path.append(Dropped(stack, layer, costs[stack, layer]))
-    return {stack: tuple(sorted(layers)) for stack, layers in kept.items()}, path
+
+        def close(gone: Layer) -> None:
+            gates[gone[0]][gone[1]] = 0.0
+
+        def weigh(layers: Sequence[Layer]) -> dict[Layer, float]:
+            return {(stack, layer): cost_without(gates, stack, layer, cost) for stack, layer in layers}
+
+        return drop_in_turn(limits, weigh, close)
 
 
 def measure_blocks(model: PreTrainedModel, batches: Batches, dropped: Mapping[str, int]) -> Scores:
@@ -73,28 +59,37 @@ def _measure_angle(before: torch.Tensor, after: torch.Tensor) -> float:
     return float(cosines.clamp(-1, 1).arccos().sum()) / pi
 
 
-def drop_blocks(model: PreTrainedModel, batches: Batches, limits: Limits) -> tuple[dict[str, tuple[int, ...]], Scores]:
+def check_blocks(limits: Limits) -> None:
+    """Raise `PlanError` if no block of every stack could go: with a total, which says nothing of blocks, or for what must stay."""
+    if limits.counts is None:
+        raise PlanError("angular drops a block of every stack: say how many layers of each are to stay, and not a total")
+    for stack, count in _count_dropped(limits).items():
+        if not _list_starts(stack, count, limits):
+            raise PlanError(f"never_drop leaves no block of {count} {stack} layers that could go")
+
+
+def drop_blocks(model: PreTrainedModel, batches: Batches, limits: Limits) -> tuple[Kept, Scores]:
     """Of every stack the block of layers goes that moves states least, of equals the latest, and none that must stay.
 
     Raises:
-        PlanError: no block of this size is free of layers that must stay; a total, which says nothing of blocks.
+        PlanError: as `check_blocks`.
     """
-    if limits.counts is None:
-        raise PlanError("angular drops a block of every stack: say how many layers of each are to stay, and not a total")
-    dropped = {stack: limits.depths[stack] - count for stack, count in limits.counts.items()}
-    free = {stack: _list_starts(stack, count, limits) for stack, count in dropped.items()}
+    check_blocks(limits)
+    dropped, kept = _count_dropped(limits), {}
     distances = measure_blocks(model, batches, dropped)
-    kept = {}
     for stack, count in dropped.items():
-        start = min(free[stack], key=lambda first: (distances[stack][first], -first)) if count else 0
+        free = _list_starts(stack, count, limits)
+        start = min(free, key=lambda first: (distances[stack][first], -first)) if count else 0
         kept[stack] = tuple(layer for layer in range(limits.depths[stack]) if not start <= layer < start + count)
     return kept, distances
+
+
+def _count_dropped(limits: Limits) -> dict[str, int]:
+    assert limits.counts
+    return {stack: limits.depths[stack] - count for stack, count in limits.counts.items()}
 
 
 def _list_starts(stack: str, count: int, limits: Limits) -> list[int]:
     """Where a block of so many layers can begin."""
     starts = range(limits.depths[stack] - count + 1)
-    free = [start for start in starts if not any(limits.protects(stack, layer) for layer in range(start, start + count))]
-    if not free:
-        raise PlanError(f"never_drop leaves no block of {count} {stack} layers that could go")
-    return free
+    return [start for start in starts if not any(limits.protects(stack, layer) for layer in range(start, start + count))]

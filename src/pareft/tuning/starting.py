@@ -111,9 +111,14 @@ def _measure_loss(model: Any, batches: Iterable[Batch], precision: Precision) ->
 
 def draw_batches(examples: Dataset, tokenizer: PreTrainedTokenizerBase, *, count: int, batch_size: int) -> Iterable[Batch]:
     """Padded batches of `count` examples that lie evenly in the data, or of all."""
-    few = min(count, len(examples))
-    chosen = examples.select([place * len(examples) // few for place in range(few)])
+    chosen = examples.select(spread(len(examples), count))
     return DataLoader(chosen, batch_size=batch_size, collate_fn=DataCollatorForSeq2Seq(tokenizer))
+
+
+def spread(total: int, count: int) -> list[int]:
+    """`count` places that lie evenly in so many, or all of them."""
+    few = min(count, total)
+    return [place * total // few for place in range(few)]
 
 
 def _start_eva(model: PeftModel, batches: list[Batch]) -> None:
