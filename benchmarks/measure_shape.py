@@ -19,7 +19,8 @@ from transformers import BartConfig, BartForConditionalGeneration
 from pareft.data.synthetic import generate_radiology_notes
 from pareft.evaluation.efficiency import relative_speed
 from pareft.files import write_json
-from pareft.forecast import measure_rate, trace_step
+from pareft.forecast.rates import measure_rate
+from pareft.forecast.tracing import trace_step
 from pareft.measurement import measure
 from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.recipe import Recipe, resolve, select_arm
@@ -75,7 +76,7 @@ def summarise(record: EfficiencyRecord, recipe: Recipe) -> list[dict[str, object
             "memory_percent": round(100 * arm.peak_bytes / first.peak_bytes, 1),
             "trainable": arm.trainable,
             "total": arm.total,
-            "forecast_bytes": steps[name].memory_bytes,
+            "forecast_bytes": steps[name].peak_bytes,
             "utilisation": round(steps[name].operations / arm.median_step_seconds / rate, 2),
         }
         for name, arm in record.arms.items()

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,7 @@ from pareft.models.loading import load
 from pareft.models.plan import PruningPlan
 from pareft.models.surgery import check_plan
 from pareft.progress import SILENT, Progress
-from pareft.pruning.choosing import Kept, Limits, choose, read_limits
+from pareft.pruning.choosing import Keep, Kept, Limits, choose, read_limits
 from pareft.pruning.scores import (
     Batch,
     Scores,
@@ -143,22 +143,31 @@ def limit(base: Base, settings: PruneSettings) -> Limits:
         PlanError: more than there are, none, or what a stack or family cannot be without.
     """
     assert settings.keep is not None
-    family = find_family(base.config)
-    staying = {stack: list(numbers) for stack, numbers in settings.never_drop.items()}
-    for stack in family.stacks:
-        if stack.first_stays:
-            staying[stack.name] = [0, *staying.get(stack.name, [])]
-    limits = read_limits(
-        family.depths(base.config),
-        settings.keep,
-        never_drop=staying,
-        least=settings.least,
-        symmetric=settings.symmetric,
-        encoder_leads=family.cache_by_encoder,
-    )
+    limits = limit_family(base, settings.keep, never_drop=settings.never_drop, least=settings.least, symmetric=settings.symmetric)
     if settings.by == "angular":
         check_blocks(limits)
     return limits
+
+
+def limit_family(base: Base, keep: Keep, *, never_drop: Mapping[str, Sequence[int]], least: int, symmetric: bool) -> Limits:
+    """Limits as they are said, and what the family adds to them.
+
+    Raises:
+        PlanError: as `read_limits`.
+    """
+    family = find_family(base.config)
+    staying = {stack: list(numbers) for stack, numbers in never_drop.items()}
+    for stack in family.stacks:
+        if stack.first_stays:
+            staying[stack.name] = [0, *staying.get(stack.name, [])]
+    return read_limits(
+        family.depths(base.config),
+        keep,
+        never_drop=staying,
+        least=least,
+        symmetric=symmetric,
+        encoder_leads=family.cache_by_encoder,
+    )
 
 
 def choose_by(by: CriterionName, given: Calibration, progress: Progress = SILENT) -> tuple[PruningPlan, PlanningRecord]:
@@ -176,8 +185,15 @@ def choose_by(by: CriterionName, given: Calibration, progress: Progress = SILENT
         )
     decided = given.whole.model_copy(update={"layers": kept, "by": by})
     check_plan(given.base.config, decided)
+    return decided, record_choice(by, given, decided, scores, path, seconds=time.perf_counter() - started)
+
+
+def record_choice(
+    by: str, given: Calibration, decided: PruningPlan, scores: Scores, path: list[DroppedRecord], *, seconds: float
+) -> PlanningRecord:
+    """How a plan was chosen."""
     data = given.recipe.data if given.recipe and by not in NEED_NOTHING else None
-    return decided, PlanningRecord(
+    return PlanningRecord(
         by=by,
         fingerprint=decided.fingerprint,
         data=(data.path or data.train) if data else None,
@@ -185,7 +201,7 @@ def choose_by(by: CriterionName, given: Calibration, progress: Progress = SILENT
         examples=given.rows.height if data else None,
         scores={stack: list(values) for stack, values in scores.items()},
         path=path,
-        seconds=round(time.perf_counter() - started, 2),
+        seconds=round(seconds, 2),
     )
 
 

@@ -9,6 +9,8 @@ from pareft.bench.record import Case
 from pareft.comparison import Comparison
 from pareft.inference import EvaluationRecord
 from pareft.models.plan import PruningPlan
+from pareft.planner.amounts import say_amount
+from pareft.planner.record import DryRun
 from pareft.records import PlanningRecord, SearchRecord, name_score
 from pareft.report import bench_table
 from pareft.report.beside import list_figures, list_papers, title_of
@@ -115,6 +117,19 @@ def make_layers_table(decided: PruningPlan, record: PlanningRecord) -> Table:
     return table
 
 
+def make_tried_table(decided: PruningPlan, record: PlanningRecord) -> Table:
+    """The numbers of layers that were tried for a budget, the best first: what they take, and the loss with them."""
+    chosen = {stack: len(kept) for stack, kept in decided.layers.items()}
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title="within the budget", title_style="bold")
+    for name in ("Layers", "loss", *(line.name for line in record.budgets), ""):
+        table.add_column(name, justify="right")
+    for tried in sorted(record.tried, key=lambda tried: tried.loss):
+        costs = [say_amount(line.name, tried.costs[line.name]) for line in record.budgets]
+        said = "✓ chosen" if tried.layers == chosen else "" if tried.within else "too much"
+        table.add_row("+".join(map(str, tried.layers.values())), f"{tried.loss:.4f}", *costs, said)
+    return table
+
+
 def _show_value(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -161,6 +176,31 @@ def make_forecast_table(title: str, rows: Sequence[Forecast]) -> Table:
         ]
         table.add_row(paper.arm, "+".join(map(str, counted.layers.values())), *cells, *more)
     return table
+
+
+def make_dry_run_table(title: str, record: DryRun) -> Table:
+    """What recipes will take, within 80 columns: parameters, what memory is made of, and a step's time; bytes in GB."""
+    table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=0)
+    names = [", ".join(part for part in row.name.split(", ") if not part.startswith("layers ")) for row in record.rows]
+    table.add_column("", overflow="fold", min_width=min(LONGEST_NAME, max(map(len, names))))
+    cards = record.cards > 1
+    heads = ["Layers", "In all", "Trained", "Weights\nGB", "Grad.", "AdamW", "Activ.", "Peak", "Writing"]
+    for name in [*heads, f"Of {record.cards}\ncards" if cards else "Step\ns"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, row in zip(names, record.rows, strict=True):
+        sizes = (row.weight_bytes, row.gradient_bytes, row.moment_bytes, row.activation_bytes, row.peak_bytes, row.writing_bytes)
+        counts = ("+".join(map(str, row.layers.values())), _format_millions(row.total), _format_millions(row.trainable))
+        last = _format_gigabytes(row.card_bytes) if cards else "—" if row.step_seconds is None else f"{row.step_seconds:.2f}"
+        table.add_row(name, *counts, *map(_format_gigabytes, sizes), last)
+    return table
+
+
+def _format_millions(count: int) -> str:
+    return f"{count / 1e9:.1f} B" if count >= 1e9 else f"{count / 1e6:.2f} M"
+
+
+def _format_gigabytes(size: int | None) -> str:
+    return "—" if size is None else f"{size / 1e9:.0f}" if size >= 1e11 else f"{size / 1e9:.2f}"
 
 
 def make_bench_table(case: Case) -> Table:

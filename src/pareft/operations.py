@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pareft.forecast import measure_rate
+from pareft.forecast.rates import measure_rate
 from pareft.models.checkpoint import open_base
 from pareft.models.structure import build_on_meta
 from pareft.readying import decide

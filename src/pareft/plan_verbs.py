@@ -7,13 +7,14 @@ from typing import Any
 
 from pareft.artefact import check_base
 from pareft.calibrating import CRITERIA
-from pareft.console import make_layers_table
+from pareft.console import make_layers_table, make_tried_table
 from pareft.errors import PlanError
 from pareft.files import write_atomic
 from pareft.live import LiveProgress, start_console
 from pareft.models.plan import PruningPlan
-from pareft.planning import EXAMPLES, choose_layers, plan
-from pareft.records import PlanningRecord
+from pareft.planner.amounts import say_amount
+from pareft.planning import EXAMPLES, choose_layers, choose_within, plan
+from pareft.records import BudgetLine, PlanningRecord
 from pareft.report.choices import Chosen, draw_choices
 from pareft.report.figure import render_png
 
@@ -34,7 +35,7 @@ def make_plan(
     Args:
         base: as the user names it.
         named: `encoder`, `decoder`, `heads` and `neurons` that are to stay, as written.
-        limits: `keep`, `never_drop`, `least` and `symmetric`, as written.
+        limits: `keep`, `never_drop`, `least`, `symmetric` and `budget`, as written.
         by: the rule or criterion.
         data: a recipe.
         examples: of it.
@@ -55,12 +56,24 @@ def make_plan(
     record = None
     if layers or units:
         given = {"--keep": asked["keep"] is not None, "--never-drop": limits["never_drop"], "--least": limits["least"] != 1}
-        given |= {"--symmetric": limits["symmetric"], "--data": data, "--examples": examples, "--by": by != "alternating"}
+        given |= {
+            "--budget": limits["budget"],
+            "--symmetric": limits["symmetric"],
+            "--data": data,
+            "--examples": examples,
+            "--by": by != "alternating",
+        }
         if chosen := [option for option, value in given.items() if value]:
             raise PlanError(f"{chosen[0]} is for layers that are chosen, and these are named; give one of both")
         whole = plan(base, layers=layers, revision=revision)
         kept_heads, kept_neurons = (parse_units(f"--{what}", named[what], whole) for what in ("heads", "neurons"))
         decided = plan(base, layers=layers, heads=kept_heads or None, neurons=kept_neurons or None, revision=revision)
+    elif limits["budget"]:
+        if asked.pop("keep") is not None:
+            raise PlanError("--budget says how much stays, and so does --keep; give one of both")
+        with LiveProgress(start_console(stderr=True)) as progress:
+            budget = parse_budget(limits["budget"])
+            decided, record = choose_within(base, budget, by=by, revision=revision, progress=progress, **asked)
     elif by in CRITERIA:
         with LiveProgress(start_console(stderr=True)) as progress:
             decided, record = choose_layers(base, by=by, revision=revision, progress=progress, **asked)
@@ -79,7 +92,12 @@ def _show(base: str, decided: PruningPlan, record: PlanningRecord | None, out: P
     else:
         print(decided.to_json(), end="")
     if record:
-        start_console(stderr=True).print(make_layers_table(decided, record))
+        console = start_console(stderr=True)
+        if record.scores or record.path:
+            console.print(make_layers_table(decided, record))
+        if record.budgets:
+            console.print(make_tried_table(decided, record))
+            console.print("\n".join(say_budget(line) for line in record.budgets))
     if out:
         print(f"written to {out}: {decided.describe()}", file=sys.stderr)
     if decided.keeps_everything:
@@ -113,6 +131,27 @@ def _parse_amount(text: str) -> int | float:
             f"--keep: {text!r} is no number of layers; write 8, 50%, encoder=10,decoder=6, or total=16 for all stacks together"
         ) from error
     return int(amount) if amount == int(amount) and "%" not in text else amount
+
+
+def parse_budget(texts: list[str]) -> dict[str, str]:
+    """`["memory=8GB", "step_time=60%"]` → {"memory": "8GB", "step_time": "60%"}.
+
+    Raises:
+        PlanError: something else, or one twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, amount = text.partition("=")
+        if not equals or name.strip() in found:
+            raise PlanError(f"--budget {text!r}: write NAME=AMOUNT once for each, such as memory=8GB or step_time=60%")
+        found[name.strip()] = amount
+    return found
+
+
+def say_budget(line: BudgetLine) -> str:
+    """How near a plan comes to a budget."""
+    amounts = [say_amount(line.name, value) for value in (line.found, line.limit, line.whole)]
+    return f"{line.name}={line.asked}: {amounts[0]} of {amounts[1]} ({100 * line.found / line.limit:.0f} %); unpruned {amounts[2]}"
 
 
 def parse_stacks(option: str, texts: list[str]) -> dict[str, list[int]]:

@@ -1,19 +1,24 @@
 """Plans by every rule and criterion, as a user asks for them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from pareft.calibrating import CRITERIA, NEED_NOTHING, Calibration, choose_by, limit
+from pareft.budgeting import plan_within
+from pareft.calibrating import CRITERIA, NEED_NOTHING, Calibration, choose_by, limit, limit_family
 from pareft.errors import PlanError, suggest
 from pareft.models.checkpoint import Base, open_base
 from pareft.models.plan import PruningPlan
+from pareft.planner.amounts import read_budgets
+from pareft.planner.arms import open_arm
 from pareft.progress import SILENT, Progress
 from pareft.pruning import Layers, Rule, Units
 from pareft.pruning import plan as plan_by_rule
-from pareft.pruning.choosing import Keep
+from pareft.pruning.choosing import TOTAL, Keep
+from pareft.pruning.depth import RULES
 from pareft.readying import prepare
 from pareft.recipe import Recipe
 from pareft.recipe_file import take_recipe
@@ -36,6 +41,7 @@ def plan(
     symmetric: bool = False,
     data: Recipe | str | Path | None = None,
     examples: int = EXAMPLES,
+    budget: Mapping[str, str] | None = None,
     revision: str | None = None,
     weights: bool = True,
 ) -> PruningPlan:
@@ -55,15 +61,23 @@ def plan(
         symmetric: of a total, as many layers of each stack.
         data: a recipe, or the file of one, of whose training split a criterion sees `examples`.
         examples: how many, evenly from the split.
+        budget: in the place of `keep`, what the recipe in `data` may take with the plan: `{"memory": "8GB", "step_time": "60%",
+            "latency": "0.5s", "parameters": "300M"}`, some of them, each absolute or in % of what it takes unpruned.
         revision: the Hub's.
         weights: whether the plan is to know the base's weights, and fit no others; without, only its config is read. A criterion
             looks at weights.
 
     Raises:
         PlanError: a layer, head or neuron out of range, nothing left of a stack, no such stack, layers that could not run; a
-            criterion without the data that it needs.
+            criterion without the data that it needs; a budget that no plan is within.
+        MeasurementError: a budget is of what could not be measured here.
         ModelError: the base is not there, is damaged, or of no family that can be pruned.
     """
+    if budget is not None:
+        if any(given is not None for given in (keep, layers, heads, neurons)):
+            raise PlanError("a budget says how much stays, and so do keep, layers, heads and neurons; give one of them")
+        asked: dict[str, Any] = {"never_drop": never_drop, "least": least, "symmetric": symmetric, "revision": revision}
+        return choose_within(base, budget, by=by, data=data, examples=examples, **asked)[0]
     if by in CRITERIA and layers is None and heads is None and neurons is None:
         return choose_layers(
             base,
@@ -120,6 +134,46 @@ def choose_layers(
     prepared = prepare(recipe)
     given = Calibration(source, whole, limits, examples, recipe, prepared.tokenizer, prepared.splits["train"], prepared.precision)
     return choose_by(settings.criterion, given, progress)
+
+
+def choose_within(
+    base: str | Path | Base,
+    budget: Mapping[str, str],
+    *,
+    by: str,
+    data: Recipe | str | Path | None,
+    examples: int = EXAMPLES,
+    never_drop: Mapping[str, Sequence[int]] | None = None,
+    least: int = 1,
+    symmetric: bool = False,
+    revision: str | None = None,
+    progress: Progress = SILENT,
+) -> tuple[PruningPlan, PlanningRecord]:
+    """The plan of least loss within a budget, and what was tried. The arguments are those of `plan`; `data` is the recipe that is
+    to be within the budget, and of whose training split the examples are.
+
+    Raises:
+        PlanError, ModelError, RecipeError, DataError: as `plan`, before anything is loaded; a budget that no plan is within, before
+            the base is.
+        MeasurementError: as `plan`.
+    """
+    budgets = read_budgets(budget)
+    if by not in RULES and (by not in CRITERIA or by == "greedy"):
+        known = [*RULES, *(name for name in CRITERIA if name != "greedy")]
+        raise PlanError(f"by {by!r} does not choose among numbers of layers; within a budget, give one of {', '.join(known)}")
+    if by in RULES and never_drop:
+        raise PlanError(f"never_drop is for criteria, and {by} is a rule")
+    if data is None:
+        raise PlanError("a budget is of what a recipe takes: give one (data=, or --data RECIPE)")
+    source = base if isinstance(base, Base) else open_base(str(base), revision=revision)
+    whole = plan_by_rule(source, by="everything")
+    limits = limit_family(source, {TOTAL: sum(whole.depths.values())}, never_drop=never_drop or {}, least=least, symmetric=False)
+    plain: dict[str, Any] = {"base": source.name, "revision": source.revision, "prune": None, "distill": None, "arms": {}}
+    recipe = take_recipe(data).model_copy(update=plain)
+    prepared = prepare(recipe.model_copy(update={"adapt": None}))
+    limits, split = replace(limits, symmetric=symmetric), prepared.splits["train"]
+    given = Calibration(source, whole, limits, examples, prepared.recipe, prepared.tokenizer, split, prepared.precision)
+    return plan_within(budgets, by, given, open_arm("", recipe), progress=progress)
 
 
 def _read(asked: Mapping[str, Any]) -> PruneSettings:

@@ -17,7 +17,7 @@ from pareft.data.sources import read_splits
 from pareft.errors import ModelError, RecipeError
 from pareft.evaluation.metrics import check_references, describe_scorers
 from pareft.files import write_atomic
-from pareft.forecast import fits_plainly
+from pareft.forecast.fitting import fits_plainly
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import Self
 
 from pareft.errors import RunError
@@ -77,9 +77,33 @@ class DroppedRecord(Record):
     cost: float
 
 
+class BudgetLine(Record):
+    """One budget: as it was asked for, the most that is allowed, what the unpruned base takes, and the plan, in bytes, seconds or
+    parameters.
+    """
+
+    name: str
+    asked: str
+    limit: float
+    whole: float
+    found: float
+
+
+class TriedRecord(Record):
+    """Numbers of layers that were tried for a budget: what they take, by its names, the loss of a target's token with them, and
+    whether that is within the budget.
+    """
+
+    layers: dict[str, int]
+    costs: dict[str, float]
+    loss: float
+    within: bool
+
+
 class PlanningRecord(Record):
     """How a criterion chose the plan of this fingerprint: on how many examples of which data; by stack, what every layer scored (of
-    `angular`, the blocks that begin at it); for a search, what went one after the other.
+    `angular`, the blocks that begin at it); for a search, what went one after the other; for budgets, how near the plan comes to
+    each, and the numbers of layers that were tried.
     """
 
     by: str
@@ -90,6 +114,8 @@ class PlanningRecord(Record):
     scores: dict[str, list[float]]
     path: list[DroppedRecord]
     seconds: float
+    budgets: list[BudgetLine] = Field(default_factory=list)
+    tried: list[TriedRecord] = Field(default_factory=list)
 
 
 class StartRecord(Record):

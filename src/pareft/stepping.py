@@ -29,7 +29,7 @@ class Stepper:
     def __init__(
         self,
         model: Any,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: PreTrainedTokenizerBase | None,
         settings: TrainSettings,
         precision: Precision,
         *,
@@ -37,26 +37,31 @@ class Stepper:
         multiple: int | None = MULTIPLE,
         distiller: Distiller | None = None,
     ) -> None:
-        """`fast`: how batches are cut in parts; without it they are not. `multiple`: sources and targets are padded to one of it;
-        without it, to the longest. `distiller`: whose loss is learnt.
+        """`tokenizer`: what pads rows; without one there are only batches. `fast`: how these are cut in parts; without it they are
+        not. `multiple`: sources and targets are padded to one of it; without it, to the longest. `distiller`: whose loss is learnt.
         """
         self.model, self.precision, self._fast, self._distiller = model.train(), precision, fast, distiller
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(
             self._trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        self._collate = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=multiple)
+        self._collate: Any = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=multiple) if tokenizer else None
 
     def step(self, rows: Sequence[dict[str, Any]]) -> float:
         """Train on a batch of rows with `input_ids`, `attention_mask` and `labels`; returns the seconds, padding not among them."""
-        batch = self._collate(list(rows)).to(self.model.device)
+        return sum(self.take(self._collate(list(rows)).to(self.model.device)))
+
+    def take(self, batch: Any) -> tuple[float, float]:
+        """Train on a padded batch; returns the seconds of forward and backward, and those of clipping and AdamW."""
         started = time.perf_counter()
         learn(self.model, batch, self.precision, self._fast, self._distiller)
+        wait_for_device()
+        learnt = time.perf_counter()
         torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad()
         wait_for_device()
-        return time.perf_counter() - started
+        return learnt - started, time.perf_counter() - learnt
 
     def look(self, rows: Sequence[dict[str, Any]]) -> None:
         """Compute rows forward, as a first epoch does."""
@@ -75,6 +80,7 @@ def learn(model: Any, batch: Any, precision: Precision, fast: FastSettings | Non
         with autocast(precision):
             loss = distiller.compute(model, part)[0] if distiller else model(**part).loss
         (loss * (part["labels"] != IGNORED).sum() / tokens).backward()
+        del loss  # or what its graph holds would lie beside the next part's
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from pareft.bench.shapes import open_config, write_base, write_pruned
 from pareft.bench.worker import BEAMS, Order, Worker
 from pareft.errors import MeasurementError
 from pareft.evaluation.efficiency import CPU_MEMORY, CUDA_MEMORY, interleave
-from pareft.forecast import DTYPES, PLAIN, Step, trace_step
+from pareft.forecast.rates import DTYPES
+from pareft.forecast.tracing import PLAIN, Step, trace_step
 from pareft.models.families import find_family
 from pareft.operations import count_operations
 from pareft.progress import SILENT, Progress

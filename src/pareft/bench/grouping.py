@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from pareft.forecast import PASSING, Step
+from pareft.forecast.fitting import MARGIN
+from pareft.forecast.tracing import Step
 from pareft.runtime import available_bytes
 
 Key = TypeVar("Key")
@@ -14,7 +15,7 @@ ROOM_SHARE = 0.85  # of what is free
 
 def estimate_need(step: Step, *, generously: bool = False) -> int:
     """Bytes of a process that takes such steps; `generously`, if it is full that does, of any arm's."""
-    return int(PASSING * (UNSEEN if generously else 1) * step.memory_bytes) + OVERHEAD_BYTES
+    return int(MARGIN * (UNSEEN if generously else 1) * step.peak_bytes) + OVERHEAD_BYTES
 
 
 def find_room() -> int:

@@ -10,6 +10,7 @@ from pareft.errors import RunError, suggest
 from pareft.models.checkpoint import EMBEDDED, Base, load_tokenizer, open_base
 from pareft.models.loading import load
 from pareft.models.saving import save_checkpoint
+from pareft.models.structure import part_head
 from pareft.pruning import plan
 from pareft.readying import check_writes
 
@@ -44,9 +45,7 @@ def write_base(folder: Path, shape: str, *, seed: int) -> Base:
     config.dtype = torch.float32
     torch.manual_seed(seed)
     model = AutoModelForSeq2SeqLM.from_config(config, dtype=torch.float32)
-    if not getattr(config, "scale_decoder_outputs", True):  # T5 1.1 and FLAN: the library ties what their checkpoints do not
-        head = model.get_output_embeddings()
-        head.weight = torch.nn.Parameter(torch.randn_like(head.weight) * config.d_model**-0.5)
+    part_head(model)
     model.save_pretrained(folder)
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
     tokenizer.save_pretrained(folder)

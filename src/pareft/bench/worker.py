@@ -1,15 +1,9 @@
-"""One arm in one way, in a process of its own: it loads, steps, tells its peak and writes when it is told to.
+"""One arm in one way, in a process of its own: it loads, steps, tells its peak and writes when it is told to."""
 
-Processes are forked from one that has imported everything, where that can be done; with a GPU each starts afresh.
-"""
-
-import os
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from multiprocessing import forkserver, get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +16,7 @@ from pareft.bench.record import Way
 from pareft.bench.stock import open_stock_stepper
 from pareft.bench.writers import Write, make_stock_writer, make_writer
 from pareft.errors import MeasurementError
+from pareft.forking import open_context
 from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.models.structure import count_parameters
 from pareft.operations import measure_ceiling
@@ -32,7 +27,6 @@ from pareft.runtime import Precision, autocast, peak_memory_bytes, reset_peak_me
 from pareft.stepping import open_stepper, wait_for_device
 
 BEAMS = {"greedy": 1, "beam 6": 6}
-LONGEST_PLACE = 70  # bytes of a temporary folder's name: a socket's has at most 108, 33 of them below it
 
 
 class Order(Record):
@@ -53,10 +47,7 @@ class Worker:
 
     def __init__(self, order: Order) -> None:
         self.order = order
-        forks = "forkserver" in get_all_start_methods() and not torch.cuda.is_available() and _has_room_for_a_socket()
-        context: Any = get_context("forkserver" if forks else "spawn")
-        if forks:
-            _start_forkserver(context)
+        context = open_context(__name__)
         self._here, there = context.Pipe()
         self._process = context.Process(target=serve, args=(there, order), daemon=True)
         self._process.start()
@@ -89,24 +80,6 @@ class Worker:
         return answer
 
 
-def _has_room_for_a_socket() -> bool:
-    """Whether the temporary folder's name leaves room for that of a socket in it, of which a fork server needs one."""
-    return len(os.fsencode(tempfile.gettempdir())) <= LONGEST_PLACE
-
-
-def _start_forkserver(context: Any) -> None:
-    """Start the process that workers are forked from; what libraries print on being imported is not shown."""
-    context.set_forkserver_preload([__name__])
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        forkserver.ensure_running()
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def serve(orders: Connection, order: Order) -> None:
     """A worker's life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who gives the orders ends it
@@ -132,6 +105,7 @@ class _Measured:
         self.prepared = Prepared(recipe, base, decide(base, recipe.prune), load_tokenizer(base), {}, order.precision, {})
         self.batches = draw_lengths(order.lengths, size=recipe.train.batch_size, rounds=order.rounds, seed=recipe.seed)
         self._write: Write | None = None
+        self._before = self._peak = 0
         seed_everything(recipe.seed)
 
     def answer(self, what: str, number: int) -> dict[str, Any]:
@@ -140,9 +114,12 @@ class _Measured:
             return self.load()
         if what == "step":
             ceiling = measure_ceiling(self.order.precision)
-            return {"seconds": self.stepper.step(self._draw_rows(number)), "ceiling": ceiling}
+            reset_peak_memory()  # matrices that tell the ceiling are no training's
+            seconds = self.stepper.step(self._draw_rows(number))
+            self._peak = max(self._peak, peak_memory_bytes() - self._before)
+            return {"seconds": seconds, "ceiling": ceiling}
         if what == "peak":
-            return {"peak_bytes": peak_memory_bytes() - self._before}
+            return {"peak_bytes": self._peak}
         return self.write(BEAMS[what], number)
 
     def load(self) -> dict[str, Any]:
@@ -154,6 +131,7 @@ class _Measured:
             self.stepper.model(input_ids=tokens, labels=tokens)
         wait_for_device()
         seconds, counted = time.perf_counter() - started, count_parameters(self.stepper.model)
+        self._peak = peak_memory_bytes() - self._before
         return {"load_seconds": seconds, "trainable": counted.trainable, "total": counted.total}
 
     @contextmanager

@@ -1,5 +1,6 @@
 """What a model holds: its shapes on `meta`, counts of its parameters, its layers."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +35,25 @@ def count_parameters(model: nn.Module) -> ParameterCount:
 
 def build_on_meta(config: PreTrainedConfig, plan: PruningPlan | None = None) -> PreTrainedModel:
     """The model of a config, or of what a plan keeps of it, without any memory: shapes only."""
+    return build_untrained(config, plan, torch.device("meta"))
+
+
+def build_untrained(config: PreTrainedConfig, plan: PruningPlan | None, device: torch.device) -> PreTrainedModel:
+    """The model of a config, or of what a plan keeps of it, with random weights."""
     build = find_class(config)
-    with torch.device("meta"):
+    with device:
         return model_class(build, config, plan)(prune_config(config, plan)) if plan else build(config)
+
+
+def part_head(model: PreTrainedModel, stored: Collection[str] = ()) -> None:
+    """Give a model's head weights of its own, in place, where transformers ties what checkpoints do not: T5 1.1 and FLAN-T5.
+    `stored`: the names in its checkpoint, if they are known.
+    """
+    head: Any = model.get_output_embeddings()
+    name = next(name for name, module in model.named_modules() if module is head)
+    if getattr(model.config, "scale_decoder_outputs", True) or (stored and f"{name}.weight" not in stored):
+        return
+    head.weight = nn.Parameter(torch.randn_like(head.weight) * model.config.d_model**-0.5)
 
 
 def find_layers(model: Any, stack: Stack) -> nn.ModuleList:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from matplotlib import style
 from matplotlib.axes import Axes
@@ -13,6 +14,7 @@ from pareft.report.figure import COLOURS, INK, OURS, dress, settle, start_figure
 
 WIDTH, HEIGHT = 4.2, 2.8  # inches of a panel
 GONE = "#9aa4af"  # of what is dropped
+PATH, TRIED = "the path", "the budget"  # panels that are of no stack
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def draw_choices(choices: Sequence[Chosen]) -> Figure | None:
     grid = figure.subplots(len(drawn), across, squeeze=False)
     for row, (chosen, panels) in zip(grid, drawn, strict=True):
         for axes, stack in zip(row, panels, strict=False):
-            _draw_scores(axes, stack, chosen) if stack else _draw_path(axes, chosen)
+            {PATH: _draw_path, TRIED: _draw_tried}.get(stack, partial(_draw_scores, stack=stack))(axes, chosen=chosen)
         for axes in row[len(panels) :]:
             axes.set_visible(False)
     settle(figure)
@@ -46,11 +48,12 @@ def draw_choices(choices: Sequence[Chosen]) -> Figure | None:
 
 
 def _list_panels(chosen: Chosen) -> list[str]:
-    """The stacks that have scores; an empty name is the path."""
-    return [stack for stack in chosen.depths if chosen.record.scores.get(stack)] + ([""] if chosen.record.path else [])
+    """The stacks that have scores, the path of a search, and what was tried for a budget."""
+    found = [stack for stack in chosen.depths if chosen.record.scores.get(stack)]
+    return [*found, *([PATH] if chosen.record.path else []), *([TRIED] if chosen.record.tried else [])]
 
 
-def _draw_scores(axes: Axes, stack: str, chosen: Chosen) -> None:
+def _draw_scores(axes: Axes, chosen: Chosen, stack: str) -> None:
     scores, kept, depth = chosen.record.scores[stack], chosen.layers[stack], chosen.depths[stack]
     blocks = len(scores) < depth  # a score for each place where a block can begin
     gone = next((layer for layer in range(depth) if layer not in kept), None)
@@ -70,3 +73,22 @@ def _draw_path(axes: Axes, chosen: Chosen) -> None:
         axes.annotate(text, (number, step.cost), (0, 6), textcoords="offset points", rotation=60, fontsize=7, color=INK)
     axes.margins(y=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _draw_tried(axes: Axes, chosen: Chosen) -> None:
+    """Loss against what the first budget is of, in % of the unpruned base's, for all numbers of layers that were tried."""
+    record, kept = chosen.record, {stack: len(layers) for stack, layers in chosen.layers.items()}
+    budget = record.budgets[0]
+    dress(
+        axes,
+        f"{chosen.name}numbers of layers within the budget",
+        f"{budget.name}, % of the unpruned base's",
+        "loss of a target's token",
+    )
+    for tried in record.tried:
+        place = 100 * tried.costs[budget.name] / budget.whole, tried.loss
+        axes.plot(*place, marker="o", markersize=5.5, color=COLOURS[0] if tried.layers == kept else GONE)
+        text = "+".join(map(str, tried.layers.values()))
+        axes.annotate(text, place, (0, 6), textcoords="offset points", ha="center", fontsize=7, color=INK)
+    axes.axvline(100 * budget.limit / budget.whole, color=INK, linewidth=0.8, linestyle="--")
+    axes.margins(x=0.12, y=0.2)

@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 
 from pareft.data.prepared import SPLIT_NAMES
-from pareft.forecast import measure_rate, trace_step
+from pareft.forecast.rates import measure_rate
+from pareft.forecast.tracing import trace_step
 from pareft.models.families import find_family
 from pareft.preparation.writing import DESCRIPTION
 from pareft.recipe import Recipe, select_arm
@@ -56,7 +57,7 @@ def forecast_table(name: str, experiments: Mapping[str, Recipe], rate: float | N
         _, steps = plan_steps(recipe.train, count_examples(row.recipe, recipe))
         hours = steps * step.operations / ((rate or _rate(precision)) * UTILISATION) / 3600
         remark = NOT_REPRODUCIBLE.get((name, row.arm))
-        yield Forecast(row, recipe.base, counted, step.memory_bytes, steps, hours, precision, remark)
+        yield Forecast(row, recipe.base, counted, step.peak_bytes, steps, hours, precision, remark)
 
 
 _rate = cache(measure_rate)

@@ -1,0 +1,136 @@
+"""What a recipe takes, by how many layers each stack keeps: every layer of a stack costs the same, so that a few models tell."""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import torch
+
+from pareft.errors import MeasurementError
+from pareft.evaluation.generation import Batch, write_batch
+from pareft.forking import open_context
+from pareft.models.checkpoint import load_tokenizer
+from pareft.models.structure import count_parameters
+from pareft.planner import forecast
+from pareft.planner.arms import Arm
+from pareft.planner.reference import FEW
+from pareft.progress import SILENT, Progress
+from pareft.recipe import override, resolve
+from pareft.runtime import choose_device, choose_writing_precision, seed_everything
+
+Counts = Mapping[str, int]  # kept layers by stack
+MORE = 2  # layers by which one stack of a model whose writing is timed is deeper than another's
+ROUNDS = 3  # of writing, in turn; the first does not count
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A cost that grows evenly with the layers of each stack: what the whole model takes, and a layer of each stack."""
+
+    whole: float
+    depths: Counts
+    of_layer: Mapping[str, float]
+
+    def at(self, counts: Counts) -> float:
+        """With so many layers."""
+        return self.whole - sum(self.of_layer[stack] * (depth - counts[stack]) for stack, depth in self.depths.items())
+
+
+def find_costs(arm: Arm, names: Collection[str], *, progress: Progress = SILENT) -> dict[str, Cost]:
+    """The costs by name: of `memory` (bytes of training's peak), `step_time`, `latency` (seconds), `parameters`, those asked for.
+
+    Raises:
+        MeasurementError: there is no time to be had: even a model of few layers does not fit, or failed.
+    """
+    depths = arm.plan.depths
+    points = _lessen(depths)
+    costs: dict[str, Cost] = {}
+    if "parameters" in names:
+        costs["parameters"] = _fit(points, [count_layers(arm, counts) for counts in points])
+    if {"memory", "step_time"} & set(names):
+        rows = forecast_counts(arm, points, progress=progress)
+        costs["memory"] = _fit(points, [float(row.peak_bytes) for row in rows])
+        seconds = [row.step_seconds for row in rows if row.step_seconds is not None]
+        if "step_time" in names:
+            if len(seconds) < len(rows):
+                raise MeasurementError(rows[0].notes[0])
+            costs["step_time"] = _fit(points, seconds)
+    if "latency" in names:
+        progress.start("time writing", None)
+        costs["latency"] = _find_latency(arm)
+    return {name: costs[name] for name in names}
+
+
+def count_layers(arm: Arm, counts: Counts) -> float:
+    """The parameters of the base with so many layers."""
+    return count_parameters(arm.keep(counts).build_plain(torch.device("meta"))).total
+
+
+def forecast_counts(arm: Arm, points: Sequence[Counts], *, progress: Progress = SILENT) -> list[Any]:
+    """The forecasts of an arm with the first so many layers of each stack."""
+    recipes = {}
+    for counts in points:
+        layers = {stack: list(range(count)) for stack, count in counts.items()}
+        recipes["+".join(map(str, counts.values()))] = resolve(override(arm.recipe.model_dump(), {"prune": {"layers": layers}}))
+    by_name = {row.name: row for row in forecast(recipes, progress=progress)}
+    return [by_name["+".join(map(str, counts.values()))] for counts in points]
+
+
+def _lessen(counts: Counts) -> list[Counts]:
+    """Numbers of layers, with few in one stack after the other: in the decoder first, which some families allow no more layers than
+    the encoder.
+    """
+    points = [counts]
+    for stack in reversed(list(counts)):
+        points.append({**points[-1], stack: min(FEW, counts[stack])})
+    return points
+
+
+def _fit(points: Sequence[Counts], values: Sequence[float]) -> Cost:
+    """The cost from what points take, of which each has fewer layers than the one before in one stack, the last ones first."""
+    depths = points[0]
+    of_layer: dict[str, float] = {}
+    steps = zip(reversed(list(depths)), pairwise(points), pairwise(values), strict=True)
+    for stack, (counts, less), (value, lower) in steps:
+        fewer = counts[stack] - less[stack]
+        of_layer[stack] = max(0.0, (value - lower) / fewer) if fewer else 0.0
+    return Cost(values[0], depths, of_layer)
+
+
+def _find_latency(arm: Arm) -> Cost:
+    """Seconds to write as many tokens as may be for one source as long as may be, from models of few layers, in a process of its
+    own.
+    """
+    depths = arm.plan.depths
+    points = _lessen({stack: min(FEW + MORE, depth) for stack, depth in depths.items()})
+    try:
+        with ProcessPoolExecutor(1, mp_context=open_context(__name__)) as pool:
+            seconds = pool.submit(_time_writing, [arm.keep(counts) for counts in points]).result()
+    except Exception as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise MeasurementError(f"the writing of a model with few layers could not be timed: {said[0]}") from error
+    few = _fit(points, seconds)
+    return Cost(few.at(depths), depths, few.of_layer)
+
+
+def _time_writing(arms: Sequence[Arm]) -> list[float]:
+    """The median seconds of each, in turn; random weights, and no text ends early."""
+    seed_everything(arms[0].recipe.seed)
+    recipe, tokenizer = arms[0].recipe, load_tokenizer(arms[0].base)
+    dtype = torch.bfloat16 if choose_writing_precision(recipe.evaluate.precision) == "bf16" else torch.float32
+    models = [arm.build_plain(choose_device()).to(dtype).eval() for arm in arms]
+    high = arms[0].base.config.vocab_size
+    source = torch.randint(high // 2, high, (recipe.data.max_source_tokens,)).tolist()
+    batch = Batch((0,), (0,), (source,))
+    seconds: list[list[float]] = [[] for _ in models]
+    for _ in range(ROUNDS):
+        for model, taken in zip(models, seconds, strict=True):
+            model.generation_config.min_new_tokens = recipe.evaluate.max_new_tokens
+            started = time.perf_counter()
+            write_batch(model, tokenizer, batch, recipe.evaluate)
+            taken.append(time.perf_counter() - started)
+    return [median(taken[1:]) for taken in seconds]
