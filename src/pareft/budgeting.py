@@ -57,22 +57,15 @@ def plan_within(
     while within:
         front = find_front(within)
         losses = _measure_losses(given, [keep(counts) for counts in front], progress)
-        for counts, loss in sorted(zip(front, losses, strict=True), key=lambda found: found[1]):
-            known = {_key(record.layers) for record in tried}
+        ranked = sorted(zip(losses, front, strict=True), key=lambda found: found[0])
+        for place, (loss, counts) in enumerate(ranked):
             found = _forecast(arm, counts, costs)
             met = all(found[name] <= most for name, most in limits.items())
-            if _key(counts) not in known:
-                tried.append(TriedRecord(layers=dict(counts), costs=found, loss=loss, within=met))
+            tried.append(TriedRecord(layers=dict(counts), costs=found, loss=loss, within=met))
             if met:
-                tried += [
-                    TriedRecord(
-                        layers=dict(other), costs={name: cost.at(other) for name, cost in costs.items()}, loss=lost, within=True
-                    )
-                    for other, lost in zip(front, losses, strict=True)
-                    if _key(other) not in {_key(record.layers) for record in tried}
-                ]
+                tried += [_note(other, lost, costs) for lost, other in ranked[place + 1 :]]
                 return _finish(by, given, keep(counts), scores, _tell(budgets, costs, limits, found), tried, started)
-            within = [other for other in within if _key(other) != _key(counts)]
+            within.remove(counts)
     raise PlanError(_say_smallest(budgets, costs, limits, given.limits))
 
 
@@ -143,6 +136,11 @@ def _forecast(arm: Arm, counts: Counts, costs: Mapping[str, Cost]) -> dict[str, 
     return found
 
 
+def _note(counts: Counts, loss: float, costs: Mapping[str, Cost]) -> TriedRecord:
+    """Numbers of layers that are within the budgets, with more loss than those that were chosen."""
+    return TriedRecord(layers=dict(counts), costs={name: cost.at(counts) for name, cost in costs.items()}, loss=loss, within=True)
+
+
 def _tell(
     budgets: Sequence[Budget], costs: Mapping[str, Cost], limits: Mapping[str, float], found: Mapping[str, float]
 ) -> list[BudgetLine]:
@@ -181,7 +179,3 @@ def _say_smallest(budgets: Sequence[Budget], costs: Mapping[str, Cost], limits: 
     ]
     said = "; ".join(missed) or "its forecasts were too high by a little for every number of layers"
     return f"no plan is within the budget: {said}. Give more, or lower what the recipe takes (batch, lengths, rank)"
-
-
-def _key(counts: Counts) -> tuple[int, ...]:
-    return tuple(counts.values())

@@ -10,7 +10,7 @@ from pareft.recipe import Recipe
 from pareft.runtime import Precision
 from pareft.settings import FastSettings
 
-MARGIN = 1.2  # what libraries and allocators need on top of all tensors
+MARGIN, PROCESS_BYTES = 1.2, 150_000_000  # what allocators and libraries need on top of all tensors
 BYTES_OF_STATE, BYTES_OF_LOGIT = 8, 16  # at most, that are saved of a token: by its places in what matrices read and write
 SHORT = 1024  # tokens up to which attention weights are no more than that
 
@@ -19,7 +19,7 @@ def fits_plainly(model: nn.Module, recipe: Recipe, precision: Precision, *, room
     """Whether a step of a model on `meta`, which must not be used afterwards, fits into `room` bytes with all that its forward pass
     saves. It is traced only where a generous estimate does not settle it.
     """
-    fast = recipe.train.fast
+    fast, room = recipe.train.fast, room - PROCESS_BYTES
     generous = _estimate(list(model.parameters()), recipe, fast)
     return generous <= room or MARGIN * trace_step(model, recipe, precision, fast=fast).peak_bytes <= room
 
