@@ -35,9 +35,10 @@ from pareft.runtime import (
     list_versions,
     peak_memory_bytes,
     reset_peak_memory,
+    wait_for_device,
 )
 from pareft.settings import FastSettings, LoraSettings
-from pareft.stepping import learn, wait_for_device
+from pareft.stepping import learn
 from pareft.tuning.adapters import attach
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.batches import MULTIPLE

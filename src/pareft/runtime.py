@@ -148,6 +148,12 @@ def _processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def wait_for_device() -> None:
+    """Wait for what the GPU still computes; a processor is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 def free_memory() -> None:
     """Give back what this process no longer needs of the accelerator's memory."""
     gc.collect()

@@ -12,7 +12,7 @@ from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
 from pareft.readying import Prepared, build_model, recomputes
 from pareft.recipe import Recipe
-from pareft.runtime import Precision, autocast
+from pareft.runtime import Precision, autocast, wait_for_device
 from pareft.settings import FastSettings, TrainSettings
 from pareft.teaching import teach
 from pareft.teaching.finding import find_teacher
@@ -111,9 +111,3 @@ def open_stepper(
             for start in range(0, len(seen), settings.batch_size):
                 stepper.look([seen[place] for place in range(start, min(start + settings.batch_size, len(seen)))])
         yield stepper
-
-
-def wait_for_device() -> None:
-    """Wait for what the GPU still computes; a processor is done."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()

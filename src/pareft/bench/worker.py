@@ -23,8 +23,8 @@ from pareft.operations import measure_ceiling
 from pareft.readying import Prepared, decide
 from pareft.recipe import Recipe
 from pareft.records import Record
-from pareft.runtime import Precision, autocast, peak_memory_bytes, reset_peak_memory, seed_everything
-from pareft.stepping import open_stepper, wait_for_device
+from pareft.runtime import Precision, autocast, peak_memory_bytes, reset_peak_memory, seed_everything, wait_for_device
+from pareft.stepping import open_stepper
 
 BEAMS = {"greedy": 1, "beam 6": 6}
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map_only
 
+from pareft.runtime import wait_for_device
+
 FREE = ("aten::detach", "aten::_unsafe_view", "aten::empty", "aten::new_empty", "aten::empty_like", "prim::device")
 AT_LEAST, AT_MOST = 3, 20  # times that a call is timed
 ENOUGH_SECONDS = 0.02  # of timing, after which no more than the fewest are taken
@@ -61,14 +63,9 @@ def time_call(call: Call, device: torch.device) -> float:
     call.function(*args, **options)
     seconds: list[float] = []
     while len(seconds) < AT_LEAST or (len(seconds) < AT_MOST and sum(seconds) < ENOUGH_SECONDS):
-        _wait(device)
+        wait_for_device()
         started = time.perf_counter()
         call.function(*args, **options)
-        _wait(device)
+        wait_for_device()
         seconds.append(time.perf_counter() - started)
     return median(seconds)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()

@@ -7,6 +7,7 @@ import torch
 
 from pareft.runtime import Precision, choose_device
 
+UTILISATION = 0.35  # of this rate, that a training step reaches: benchmarks/measure_shape.py prints it
 SIDE = 2048  # of the matrices whose product tells how fast the machine is
 ROUNDS = 5
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}

@@ -74,7 +74,7 @@ def trace_step(
             watch.hold(parameter)
         weights, trained = watch.held, sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
         for _ in range(1 + several):
-            batch = _make_batch(model, recipe, size, device)
+            batch = make_batch(model, recipe, size, device)
             before = watch.begin()
             with autocast(precision):
                 loss = model(**batch).loss
@@ -144,12 +144,13 @@ def count_rows(recipe: Recipe, fast: FastSettings) -> int:
     return min(size, max(1, tokens // (data.max_source_tokens + data.max_target_tokens))) if tokens else size
 
 
-def _make_batch(model: Any, recipe: Recipe, size: int, device: str) -> dict[str, torch.Tensor]:
-    """Texts as long as they may be; for a model of one stack, source and target are one text."""
+def make_batch(model: Any, recipe: Recipe, size: int, device: str) -> dict[str, torch.Tensor]:
+    """Random texts as long as they may be; for a model of one stack, source and target are one text."""
     source, target = recipe.data.max_source_tokens, recipe.data.max_target_tokens
     if not model.config.is_encoder_decoder:
         source = target = source + target
-    ids, labels = (torch.ones(size, tokens, dtype=torch.long, device=device) for tokens in (source, target))
+    high = model.config.vocab_size
+    ids, labels = (torch.randint(high // 2, high, (size, tokens), device=device) for tokens in (source, target))
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
 
 

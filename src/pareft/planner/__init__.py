@@ -10,6 +10,7 @@ import torch
 
 from pareft.errors import MeasurementError
 from pareft.forecast.fitting import MARGIN, fits_plainly
+from pareft.forecast.rates import UTILISATION
 from pareft.forecast.tracing import Step
 from pareft.forecast.writing import trace_writing
 from pareft.models.structure import count_parameters
@@ -20,8 +21,6 @@ from pareft.planner.reference import choose_reference, measure_reference, trace_
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe
 from pareft.runtime import available_bytes, choose_writing_precision
-
-UTILISATION = 0.35  # of the rate of large matrix products, that a training step reaches where it is not measured
 
 
 def forecast(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import PreTrainedModel
 
 from pareft.errors import ModelError
@@ -36,10 +35,12 @@ class Arm:
 
     def build(self) -> Any:
         """The model as it is trained, on `meta`."""
-        model = self.build_plain(torch.device("meta"))
+        return self.adapt(self.build_plain(torch.device("meta")))
+
+    def adapt(self, model: PreTrainedModel) -> Any:
+        """A model with the recipe's adapters."""
         steps = self.recipe.train.max_steps or 1000  # AdaLoRA asks; how many does not matter here
-        adapted: nn.Module = adapt(model, self.recipe.adapt, steps=steps)
-        return adapted
+        return adapt(model, self.recipe.adapt, seed=self.recipe.seed, steps=steps)
 
     def build_plain(self, device: torch.device) -> PreTrainedModel:
         """The model without adapters, on `meta` or with random weights; its head is tied as in the checkpoint, where that is at

@@ -15,15 +15,13 @@ import torch
 
 from pareft.errors import MeasurementError
 from pareft.forecast.calls import Call, time_call
-from pareft.forecast.tracing import Step, trace_step
+from pareft.forecast.tracing import Step, make_batch, trace_step
 from pareft.forking import open_context
 from pareft.models.structure import count_parameters
 from pareft.planner.arms import Arm
 from pareft.planner.record import Reference
-from pareft.recipe import Recipe
 from pareft.runtime import choose_device, free_memory, peak_memory_bytes, reset_peak_memory, seed_everything
 from pareft.stepping import Stepper
-from pareft.tuning.adapters import adapt
 from pareft.tuning.fast import quicken
 
 FEW, MORE = 2, 4  # layers of each stack of a reference, and of the one that tells how memory beside tensors grows
@@ -109,7 +107,7 @@ def _train(arm: Arm, recomputing: bool) -> Iterator[tuple[Stepper, Any, int]]:
     free_memory()
     before = reset_peak_memory()
     model, fast = _build(arm), arm.recipe.train.fast
-    batch = _make_batch(arm.recipe, model)
+    batch = make_batch(model, arm.recipe, arm.recipe.train.batch_size, choose_device().type)
     if recomputing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     with quicken(model, fast):
@@ -130,14 +128,4 @@ def _build(arm: Arm) -> Any:
     model = arm.build_plain(device)
     if recipe.adapt and arm.precision == "bf16":
         model = model.to(torch.bfloat16)
-    return adapt(model, recipe.adapt, seed=recipe.seed, steps=recipe.train.max_steps or 1000).to(device)
-
-
-def _make_batch(recipe: Recipe, model: Any) -> Any:
-    """A batch of random tokens, every text as long as it may be."""
-    source, target = recipe.data.max_source_tokens, recipe.data.max_target_tokens
-    if not model.config.is_encoder_decoder:
-        source = target = source + target
-    high, size, device = model.config.vocab_size, recipe.train.batch_size, model.device
-    ids, labels = (torch.randint(high // 2, high, (size, tokens), device=device) for tokens in (source, target))
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+    return arm.adapt(model).to(device)

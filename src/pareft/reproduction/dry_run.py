@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from pareft.data.prepared import SPLIT_NAMES
-from pareft.forecast.rates import measure_rate
+from pareft.forecast.rates import UTILISATION, measure_rate
 from pareft.forecast.tracing import trace_step
 from pareft.models.families import find_family
 from pareft.preparation.writing import DESCRIPTION
@@ -19,8 +19,6 @@ from pareft.reproduction.experiments import split_name
 from pareft.reproduction.paper import EXAMPLES, NOT_REPRODUCIBLE, TABLES, Row
 from pareft.runtime import Precision, choose_precision
 from pareft.tuning.training import plan_steps
-
-UTILISATION = 0.35  # of the rate of large matrix products, that a training step reaches: benchmarks/measure_shape.py prints it
 
 
 @dataclass(frozen=True)
