@@ -20,7 +20,7 @@ from pareft.measurement import fits, measure
 from pareft.pipeline import run
 from pareft.recipe import Recipe, override, resolve, select_arm
 from pareft.recipe_file import read_recipe
-from pareft.records import EfficiencyRecord, RunRecord, ScoreRecord, name_score
+from pareft.records import ArmEfficiency, EfficiencyRecord, RunRecord, ScoreRecord, name_score
 from pareft.run_folder import EFFICIENCY, PREDICTIONS, read_measurement
 
 ROOT = Path(__file__).parents[1]
@@ -42,14 +42,28 @@ def read_task(name: str, out: Path, changes: Mapping[str, Any]) -> Recipe:
 
 
 def measure_once(recipe: Recipe, folder: Path) -> EfficiencyRecord:
-    """Steps and memory of all arms, side by side."""
+    """Steps and memory of all arms, side by side; of arms that were added since, beside the first, whose step says how fast the
+    machine was then.
+    """
     arms = {name: select_arm(recipe, name) for name in recipe.arms}
     assert recipe.measure
-    if (stored := read_measurement(folder)) and fits(stored, arms, recipe.measure):
+    stored, first = read_measurement(folder), next(iter(arms))
+    known = stored and fits(stored, {first: arms[first]}, recipe.measure)
+    missing = {name: arm for name, arm in arms.items() if not (known and stored and fits(stored, {name: arm}))}
+    if stored and not missing:
         return stored
-    record = measure(arms, recipe.measure, home=folder)
+    record = measure({first: arms[first]} | missing, recipe.measure, home=folder, beside=arms)
+    if stored and known:
+        pace = stored.arms[first].median_step_seconds / record.arms[first].median_step_seconds
+        added = {name: _scale(record.arms[name], pace) for name in missing}
+        record = stored.model_copy(update={"arms": stored.arms | added})
     write_atomic(folder / EFFICIENCY, record.to_json())
     return record
+
+
+def _scale(arm: ArmEfficiency, pace: float) -> ArmEfficiency:
+    seconds = {"step_seconds": [round(value * pace, 5) for value in arm.step_seconds]}
+    return arm.model_copy(update=seconds | {"median_step_seconds": round(arm.median_step_seconds * pace, 5)})
 
 
 def join(parts: Iterable[Scores]) -> Scores:

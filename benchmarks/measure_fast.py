@@ -22,6 +22,7 @@ import torch
 from rich.console import Console
 from transformers import DataCollatorForSeq2Seq
 
+from pareft.adapter_settings import LoraSettings
 from pareft.bench.batches import Lengths, draw_lengths, draw_rows
 from pareft.bench.shapes import SHAPES, open_config
 from pareft.files import write_json
@@ -37,7 +38,7 @@ from pareft.runtime import (
     reset_peak_memory,
     wait_for_device,
 )
-from pareft.settings import FastSettings, LoraSettings
+from pareft.settings import FastSettings
 from pareft.stepping import learn
 from pareft.tuning.adapters import attach
 from pareft.tuning.fast import quicken

@@ -4,8 +4,7 @@
 
 pareft-mini, 8 of 12 layers kept of each stack; the tasks are the demo's notes and the recipes of MeQSum and MTS-Dialog, whose data
 are read from `PAREFT_SHARED` (../shared). Steps are measured side by side first, then the arms are trained one after the other, on
-a machine that should have nothing else to do. `best` takes 0.9 times the steps of the others, `time` as many as take full's time,
-`within` as many as take 65 % of it.
+a machine that should have nothing else to do. `best` takes 0.9 times the steps of the others, `time` as many as take full's time.
 Seconds are those of training without its evaluations, with what a teacher wrote. What is finished is read, so that the same command
 goes on. Writes FOLDER/TASK/SEED/ARM/, and for every task table.json and table.md. On two cores about a minute for an arm of
 the demo.
@@ -34,7 +33,11 @@ ARMS: dict[str, dict[str, Any]] = {  # all but the first two: LoRA on 8 + 8 laye
     "time": {},  # as many steps as take the time of full's
     "together": {"adapt.target": "all", "adapt.start": "gap", "distill": {"teacher": "full", "logits": 0.5, "hidden": 1.0}},
     "best": {"adapt.target": ["ffn", "qv"], "adapt.rank": 16},  # and fewer steps
-    "within": {"adapt.target": "all", "adapt.start": "gap"},  # as many steps as take a part of full's time
+    "upper": {  # the lower half of the encoder is frozen and computed once
+        "adapt.target": "all",
+        "adapt.layers": {"encoder": [4, 5, 6, 7], "decoder": "all"},
+        "train.cache_frozen_prefix": True,
+    },
 }
 CHANGES: dict[str, dict[str, Any]] = {  # lines of a task's recipe that are otherwise here
     "demo": {"adapt.target": "ffn", "adapt.rank": 12, "adapt.alpha": 60},
@@ -45,7 +48,6 @@ OWN: dict[str, dict[str, Any]] = {  # arms that are otherwise in a task
     "demo": {"best": ARMS["best"] | {"adapt.alpha": 80}},  # the same alpha / rank
 }
 FEWER = 0.9  # of the steps, for "best"
-WITHIN = 0.65  # of full's time
 
 
 def measure_task(name: str, out: Path, seeds: Sequence[int], chosen: Sequence[str], console: Console) -> None:
@@ -53,10 +55,9 @@ def measure_task(name: str, out: Path, seeds: Sequence[int], chosen: Sequence[st
     recipe = read_task(name, out, CHANGES[name] | {"arms": ARMS | OWN.get(name, {})})
     folder = out / name
     efficiency = measure_once(recipe, folder)
-    timed = recipe.model_copy(update={"arms": {arm: recipe.arms[arm] for arm in ("full", "time", "within")}})
+    timed = recipe.model_copy(update={"arms": {arm: recipe.arms[arm] for arm in ("full", "time")}})
     budget = share_out(timed, "time", efficiency)
     steps: dict[str, dict[str, Any]] = {"time": dict(stretch(timed, budget).arms["time"])}
-    steps["within"] = {**recipe.arms["within"], "train.max_steps": round(WITHIN * budget.steps["within"])}
     steps["best"] = {**recipe.arms["best"], "train.max_steps": round(FEWER * budget.planned["full"])}
     recipe = recipe.model_copy(update={"arms": {arm: recipe.arms[arm] for arm in chosen}})
     recipe = recipe.model_copy(update={"arms": recipe.arms | {arm: steps[arm] for arm in steps if arm in recipe.arms}})

@@ -5,12 +5,13 @@ import torch
 from conftest import make_config
 from transformers import AutoModelForSeq2SeqLM
 
+from pareft.adapter_settings import LoraSettings
 from pareft.forecast.fitting import MARGIN, PROCESS_BYTES, _estimate, fits_plainly
 from pareft.forecast.rates import measure_rate
 from pareft.forecast.tracing import PLAIN, trace_step
 from pareft.models.structure import build_on_meta
 from pareft.recipe import resolve
-from pareft.settings import FastSettings, LoraSettings
+from pareft.settings import FastSettings
 from pareft.tuning.adapters import attach
 from pareft.tuning.fast import quicken
 

@@ -24,6 +24,7 @@ RUNS = (
     "readying",
     "planning",
     "calibrating",
+    "lightening",
     "teaching",
     "search",
     "arms",
@@ -31,7 +32,19 @@ RUNS = (
 )
 FLOORS = (
     ("errors",),
-    ("runtime", "settings", "recipe", "recipe_file", "records", "files", "failures", "sentences", "progress", "extras"),
+    (
+        "runtime",
+        "settings",
+        "adapter_settings",
+        "recipe",
+        "recipe_file",
+        "records",
+        "files",
+        "failures",
+        "sentences",
+        "progress",
+        "extras",
+    ),
     ("models",),
     ("data", "pruning", "tuning", "evaluation"),
     (*RUNS, "bench", "exporting", "inference", "preparation", "reproduction"),

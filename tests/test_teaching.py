@@ -11,6 +11,7 @@ from test_cli import call
 
 import pareft
 from pareft import readying, teaching
+from pareft.adapter_settings import DistillSettings
 from pareft.arms import compare, order_arms
 from pareft.artefact import load_writer
 from pareft.budgets import share_out
@@ -21,7 +22,6 @@ from pareft.measurement import measure
 from pareft.readying import prepare
 from pareft.recipe import resolve, select_arm
 from pareft.records import RunRecord
-from pareft.settings import DistillSettings
 from pareft.teaching import writing
 from pareft.teaching.finding import find_teacher
 from pareft.teaching.opening import forecast_bytes, open_teacher

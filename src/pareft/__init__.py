@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pareft.adapter_settings import Ia3Settings as Ia3Settings
+    from pareft.adapter_settings import LoraSettings as LoraSettings
     from pareft.arms import compare as compare
     from pareft.arms import compare_runs as compare_runs
     from pareft.artefact import load as load
@@ -19,14 +21,12 @@ if TYPE_CHECKING:
     from pareft.preparation import prepare_notes as prepare_notes
     from pareft.preparation import prepare_table as prepare_table
     from pareft.recipe import Recipe as Recipe
-    from pareft.settings import Ia3Settings as Ia3Settings
-    from pareft.settings import LoraSettings as LoraSettings
     from pareft.tuning.adapters import attach as attach
     from pareft.tuning.remapping import remap as remap
 
 _HOMES = {
-    "Ia3Settings": "pareft.settings",
-    "LoraSettings": "pareft.settings",
+    "Ia3Settings": "pareft.adapter_settings",
+    "LoraSettings": "pareft.adapter_settings",
     "PareftError": "pareft.errors",
     "PruningPlan": "pareft.models.plan",
     "Recipe": "pareft.recipe",

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from pareft.adapter_settings import UNPRUNED
 from pareft.artefact import make_writer
 from pareft.budgets import share_out, stretch
 from pareft.comparison import Comparison, tabulate
@@ -15,6 +16,7 @@ from pareft.evaluation.metrics.scores import Scores, average, join
 from pareft.evaluation.predictions import list_examples, list_values, read_rows
 from pareft.failures import explain_failures
 from pareft.files import make_printable, name_folder, write_atomic
+from pareft.lightening import lighten
 from pareft.measurement import fits, measure, measure_apart
 from pareft.models.loading import load
 from pareft.pipeline import run
@@ -40,7 +42,6 @@ from pareft.run_folder import (
 )
 from pareft.runtime import choose_writing_precision, find_processes, free_memory
 from pareft.scoring import evaluate_split, round_scores, score_again
-from pareft.settings import UNPRUNED
 from pareft.teaching.finding import check_taught, find_teacher
 
 OnArm = Callable[[str, RunRecord], None]
@@ -109,8 +110,10 @@ def _compare(
         budget = share_out(recipe, equal, efficiency, plans=out / PLANS)
         recipe = stretch(recipe, budget)
         arms = {name: select_arm(recipe, name) for name in recipe.arms}
-    plain = recipe.model_copy(update={"arms": {}, "prune": None, "adapt": None, "distill": None})
+    plain = recipe.model_copy(update={"arms": {}, "prune": None, "adapt": None, "light": None, "distill": None})
     asked = {"untouched": plain, **arms} if recipe.evaluate.untouched else arms
+    if any(arm.light for arm in arms.values()):
+        (out / PLANS).mkdir(parents=True, exist_ok=True)  # where arms share what early pruning found
     for name, arm in asked.items():
         check_folder(out / name, arm)
     check_comparable(arms, {name: _find_protocol(arm, out / name, progress) for name, arm in asked.items()})
@@ -129,10 +132,10 @@ def _compare(
 
 
 def _choose_plans(arms: Mapping[str, Recipe], out: Path, progress: Progress) -> None:
-    """Have criteria choose before processes measure side by side, each of which would choose for itself."""
+    """Have criteria and early pruning choose before processes measure side by side, each of which would choose for itself."""
     for arm in arms.values():
-        if arm.prune and arm.prune.criterion:
-            prepare(arm, plans=out / PLANS, progress=progress)
+        if (arm.prune and arm.prune.criterion) or arm.light:
+            lighten(prepare(arm, plans=out / PLANS, progress=progress), out / PLANS, progress)
 
 
 def order_arms(arms: Mapping[str, Recipe], out: Path) -> list[str]:

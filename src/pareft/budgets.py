@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from pareft.errors import RunError
-from pareft.operations import count_operations
-from pareft.readying import Prepared, encode_split, prepare
+from pareft.lightening import lighten
+from pareft.models.structure import build_on_meta
+from pareft.operations import build_counted, count_operations
+from pareft.readying import Prepared, build_trained, encode_split, prepare
 from pareft.recipe import Recipe, select_arm
 from pareft.records import BudgetRecord, EfficiencyRecord, Equal
 from pareft.tuning.training import plan_steps
@@ -22,7 +24,7 @@ def share_out(recipe: Recipe, equal: Equal, efficiency: EfficiencyRecord | None,
         RunError: equal time, and nothing was measured.
     """
     arms = {name: select_arm(recipe, name) for name in recipe.arms}
-    prepared = {name: prepare(arm, plans=plans) for name, arm in arms.items()}
+    prepared = {name: lighten(prepare(arm, plans=plans), plans) for name, arm in arms.items()}
     planned = {name: found.steps for name, found in prepared.items()}
     if equal == "time":
         if efficiency is None:
@@ -59,10 +61,11 @@ def _count(prepared: Prepared) -> float:
     """
     train, examples = prepared.recipe.train, encode_split(prepared, "train", limit=SAMPLE)
     pairs = [(len(source), len(labels)) for source, labels in zip(examples["input_ids"], examples["labels"], strict=True)]
-    counted, distill = count_operations(prepared.recipe, [pairs])[0], prepared.recipe.distill
+    model = build_trained(prepared, build_on_meta(prepared.base.config, prepared.plan))
+    counted, distill = count_operations(model, [pairs])[0], prepared.recipe.distill
     if distill and distill.listens:
         whole = prepared.recipe.model_copy(update={"prune": None, "adapt": None})
         of_epoch, _ = plan_steps(train, prepared.splits["train"].height)
         share = min(1.0, of_epoch / prepared.steps) if distill.cache else 1.0
-        counted += share * count_operations(whole, [pairs], backward=False)[0]
+        counted += share * count_operations(build_counted(whole), [pairs], backward=False)[0]
     return counted / len(pairs) * train.batch_size * train.accumulation

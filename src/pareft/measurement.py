@@ -178,6 +178,7 @@ def _ask_peak(worker: Worker) -> int:
 
 def serve(requests: IO[str], answers: IO[str]) -> None:
     """A worker's life: build the arm of the first line, then step for every further line until the input ends."""
+    from pareft.lightening import lighten
     from pareft.models.structure import count_parameters
     from pareft.readying import encode_split, prepare
     from pareft.runtime import peak_memory_bytes, reset_peak_memory, seed_everything
@@ -191,7 +192,8 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
     recipe, home = resolve(asked["recipe"]), Path(asked["home"]) if asked["home"] else None
     stand_in = resolve(asked["stand_in"]) if asked["stand_in"] else None
     seed_everything(recipe.seed)
-    prepared = prepare(recipe, plans=home / PLANS if home else None)
+    plans = home / PLANS if home else None
+    prepared = lighten(prepare(recipe, plans=plans), plans)
     rounds = recipe.measure or MeasureSettings()
     size = recipe.train.batch_size
     rows = encode_split(prepared, "train", limit=size * (rounds.warmup_steps + rounds.steps))

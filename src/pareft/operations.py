@@ -20,13 +20,17 @@ FEW = 2  # so many different lengths are traced as they are
 SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
 
 
-def count_operations(recipe: Recipe, batches: Sequence[Sequence[tuple[int, int]]], *, backward: bool = True) -> list[float]:
-    """Forward and, if asked, backward of every batch, of the texts' own tokens (source, target): padding is not among them, nor are
-    the products for gradients of weights that are frozen. Attention is counted whole, as if nothing in it were masked.
-    """
+def build_counted(recipe: Recipe) -> Any:
+    """A recipe's model on `meta`, as far as its plan is known by its numbers alone."""
     base = open_base(recipe.base, revision=recipe.revision)
-    base.config._attn_implementation = "eager"  # the counter does not know every kernel
-    model = adapt(build_on_meta(base.config, decide(base, recipe.prune, weights=False)), recipe.adapt)
+    return adapt(build_on_meta(base.config, decide(base, recipe.prune, weights=False)), recipe.adapt)
+
+
+def count_operations(model: Any, batches: Sequence[Sequence[tuple[int, int]]], *, backward: bool = True) -> list[float]:
+    """Forward and, if asked, backward of every batch by a model on `meta`, of the texts' own tokens (source, target): neither
+    padding counts nor the products for gradients of frozen weights. Attention is counted whole, as if nothing in it were masked.
+    """
+    model.config._attn_implementation = "eager"  # the counter does not know every kernel
     lengths = sorted({pair for batch in batches for pair in batch})
     few = len(lengths) <= FEW
     counts = {pair: _trace(model, pair, backward) for pair in lengths} if few else _extrapolate(model, lengths, backward)

@@ -15,9 +15,11 @@ from datasets import Dataset
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from pareft.adapter_settings import LoraSettings
 from pareft.artefact import load, load_writer, make_writer, save_artefact
 from pareft.failures import explain_failures
 from pareft.files import write_atomic
+from pareft.lightening import check_light, lighten
 from pareft.models.plan import PLAN_FILE
 from pareft.models.structure import build_on_meta, count_parameters
 from pareft.progress import SILENT, Progress
@@ -28,6 +30,7 @@ from pareft.records import Parameters, RunRecord, StartRecord, TrainingRecord
 from pareft.run_folder import (
     CHECKPOINTS,
     ENCODED,
+    LIGHT,
     PLANNING,
     PREDICTIONS,
     PREFIX,
@@ -53,7 +56,6 @@ from pareft.runtime import (
     seed_everything,
 )
 from pareft.scoring import evaluate_split, round_scores, score_again, score_validation
-from pareft.settings import LoraSettings
 from pareft.teaching import ask_teacher, read_teacher, teach
 from pareft.teaching.caching import check_caches
 from pareft.teaching.finding import Teacher, find_teacher
@@ -115,18 +117,27 @@ def fit(recipe: Recipe, out: Path, *, progress: Progress = SILENT) -> TrainingRe
 
 def _open(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, Teacher | None]:
     """Everything before there is training, who teaches it, if it is still to come, and the run's folder with recipe and plan."""
-    processes, teacher = find_processes(), None
-    prepared = prepare(recipe, plans=find_plans(folder), known=find_plan(folder), progress=progress)
-    check_same_plan(folder, prepared.plan)
+    processes, teacher, known = find_processes(), None, find_plan(folder)
+    if known and recipe.light:  # which narrows a plan of layers
+        known = known.model_copy(update={"heads": {}, "neurons": {}})
+    prepared = prepare(recipe, plans=find_plans(folder), known=known, progress=progress)
+    if recipe.light:
+        check_light(prepared)
+    else:
+        check_same_plan(folder, prepared.plan)
     if recipe.distill and recipe.distill.asks and not read_trained(folder):
         teacher = find_teacher(prepared, folder.absolute().parent)
         check_caches(teacher, prepared, folder)
     processes.wait()  # everybody has seen the folder as it was
     if processes.first:
         write_atomic(folder / RECIPE, write_yaml(recipe))
-        write_atomic(folder / PLAN_FILE, prepared.plan.to_json())
         if prepared.planning:
             write_atomic(folder / PLANNING, prepared.planning.to_json())
+    if recipe.light:
+        prepared = lighten(prepared, find_plans(folder) or folder / LIGHT, progress)
+        check_same_plan(folder, prepared.plan)
+    if processes.first:
+        write_atomic(folder / PLAN_FILE, prepared.plan.to_json())
     return prepared, teacher
 
 
@@ -187,6 +198,7 @@ def _run_stages(prepared: Prepared, teacher: Teacher | None, folder: Path, arm: 
         best_step=trained.best_step,
         start=trained.start,
         distill=trained.distill,
+        light=prepared.light,
         scores=round_scores(scored),
         history=trained.history,
     )

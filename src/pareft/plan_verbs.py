@@ -8,15 +8,19 @@ from typing import Any
 from pareft.artefact import check_base
 from pareft.calibrating import CRITERIA
 from pareft.console import make_layers_table, make_tried_table
-from pareft.errors import PlanError
+from pareft.errors import PlanError, RecipeError, suggest
 from pareft.files import write_atomic
+from pareft.lightening import check_light, lighten
 from pareft.live import LiveProgress, start_console
 from pareft.models.plan import PruningPlan
 from pareft.planner.amounts import say_amount
 from pareft.planning import EXAMPLES, choose_layers, choose_within, plan
+from pareft.readying import prepare
+from pareft.recipe_file import parse_changes, take_recipe
 from pareft.records import BudgetLine, PlanningRecord
 from pareft.report.choices import Chosen, draw_choices
 from pareft.report.figure import render_png
+from pareft.run_tables import describe_light
 
 
 def make_plan(
@@ -80,6 +84,30 @@ def make_plan(
     else:
         decided = plan(base, by=by, revision=revision, **asked)
     _show(base, decided, record, out)
+
+
+STRATEGIES = ("early-masks",)
+
+
+def plan_early(recipe: str, changes: list[str], *, strategy: str, arm: str | None, out: Path | None) -> None:
+    """`pareft plan RECIPE --strategy early-masks`: estimate, choose, and print the plan or write it.
+
+    Raises:
+        PlanError: another strategy.
+        RecipeError: a recipe without early pruning.
+    """
+    if strategy not in STRATEGIES:
+        raise PlanError(f"no strategy {strategy!r}.{suggest(strategy, STRATEGIES)} There is {', '.join(STRATEGIES)}")
+    asked = take_recipe(Path(recipe), parse_changes(changes), arm=arm).model_copy(update={"arms": {}})
+    if asked.light is None:
+        raise RecipeError(f"{recipe} has no light: add light: {{}} to it, or light.heads=0.33 here, or name an --arm that has")
+    prepared = prepare(asked)
+    check_light(prepared)
+    with LiveProgress(start_console(stderr=True)) as progress:
+        found = lighten(prepared, None, progress)
+    _show(asked.base, found.plan, None, out)
+    assert found.light
+    print(describe_light(found.light), file=sys.stderr)
 
 
 def _show(base: str, decided: PruningPlan, record: PlanningRecord | None, out: Path | None) -> None:

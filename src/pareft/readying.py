@@ -10,6 +10,7 @@ from datasets import Dataset
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pareft.adapter_settings import LoraSettings
 from pareft.calibrating import Calibration, choose_by, key_of, limit
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
@@ -30,7 +31,7 @@ from pareft.progress import SILENT, Progress
 from pareft.pruning import plan
 from pareft.pruning.choosing import choose
 from pareft.recipe import Recipe
-from pareft.records import PlanningRecord, Protocol
+from pareft.records import LightRecord, PlanningRecord, Protocol
 from pareft.runtime import (
     Precision,
     available_bytes,
@@ -40,9 +41,10 @@ from pareft.runtime import (
     find_processes,
 )
 from pareft.sentences import SENTENCE_SPLITTING
-from pareft.settings import METRIC_OF, LoraSettings, PruneSettings
+from pareft.settings import METRIC_OF, PruneSettings
 from pareft.tuning.adapters import adapt
 from pareft.tuning.gaps import check_bridges
+from pareft.tuning.light.trimming import Trimmed, attach_trimmed
 from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.trackers import check_trackers
 from pareft.tuning.training import plan_steps
@@ -61,6 +63,8 @@ class Prepared:
     scorers: dict[str, dict[str, Any]]  # the models that metrics score with
     steps: int = 1  # of the training, if it is not stopped early
     planning: PlanningRecord | None = None  # how a criterion chose the plan, unless it was known
+    trimmed: Trimmed | None = None  # what early pruning has left of the adapter
+    light: LightRecord | None = None  # and of everything
 
 
 def prepare(
@@ -188,7 +192,14 @@ def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
     """
     frozen = prepared.recipe.adapt is not None and prepared.precision == "bf16"
     model = load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32)
-    return adapt(model, prepared.recipe.adapt, seed=prepared.recipe.seed, steps=prepared.steps).to(choose_device())
+    return build_trained(prepared, model).to(choose_device())
+
+
+def build_trained(prepared: Prepared, model: PreTrainedModel) -> PreTrainedModel | PeftModel:
+    """A model of the run's plan with the run's adapter, in place; it may be on `meta`."""
+    if prepared.trimmed:
+        return attach_trimmed(model, prepared.trimmed, seed=prepared.recipe.seed)
+    return adapt(model, prepared.recipe.adapt, seed=prepared.recipe.seed, steps=prepared.steps)
 
 
 def recomputes(prepared: Prepared, *, beside: int = 0) -> bool:
@@ -199,7 +210,7 @@ def recomputes(prepared: Prepared, *, beside: int = 0) -> bool:
     asked = recipe.train.gradient_checkpointing
     if asked != "auto":
         return asked
-    model = adapt(build_on_meta(prepared.base.config, prepared.plan), recipe.adapt)
+    model = build_trained(prepared, build_on_meta(prepared.base.config, prepared.plan))
     return not fits_plainly(model, recipe, prepared.precision, room=available_bytes() - beside)
 
 

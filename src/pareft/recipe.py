@@ -10,20 +10,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
+from pareft.adapter_settings import AdapterSettings, DistillSettings, Ia3Settings, LightSettings, LoraSettings
 from pareft.errors import RecipeError, suggest
-from pareft.settings import (
-    CHOICES,
-    AdapterSettings,
-    DataSettings,
-    DistillSettings,
-    EvaluateSettings,
-    Ia3Settings,
-    LoraSettings,
-    MeasureSettings,
-    PruneSettings,
-    Settings,
-    TrainSettings,
-)
+from pareft.settings import CHOICES, DataSettings, EvaluateSettings, MeasureSettings, PruneSettings, Settings, TrainSettings
 
 OF_BY: dict[str, Any] = {
     "keep": None,
@@ -31,7 +20,7 @@ OF_BY: dict[str, Any] = {
     "least": 1,
     "symmetric": False,
 }  # lines that only go with prune.by, when they say nothing
-PARTS = ("data", "prune", "adapt", "distill", "train", "evaluate", "measure")
+PARTS = ("data", "prune", "adapt", "light", "distill", "train", "evaluate", "measure")
 METHOD = "lora"  # of an adapter for which none is named
 ADAPTERS = {name: model for model in (LoraSettings, Ia3Settings) for name in model.list_methods()}
 ARM_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+ -]*"
@@ -46,6 +35,7 @@ class Recipe(Settings):
     data: DataSettings
     prune: PruneSettings | None = None
     adapt: Annotated[LoraSettings | Ia3Settings, Field(discriminator="method")] | None = None
+    light: LightSettings | None = None
     distill: DistillSettings | None = None
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()

@@ -165,6 +165,25 @@ class TrainingRecord(Record):
     distill: DistillRecord | None = None
 
 
+class LightRecord(Record):
+    """What early pruning has left (`by` early masks, or at random): heads (groups) and neurons of every kept layer, modules, ranks
+    of the adapter, beside how many there were; the part of the layers' attention and feed-forward parameters that is gone; what
+    every module did while `steps` were estimated, in `seconds`.
+    """
+
+    by: str
+    steps: int
+    seconds: float
+    heads: dict[str, list[int]]
+    neurons: dict[str, list[int]]
+    modules: int
+    modules_kept: int
+    ranks: int
+    ranks_kept: int
+    removed_ratio: float
+    importance: dict[str, float]
+
+
 class RunRecord(Record):
     """One finished run. Scores are in percent, times in seconds."""
 
@@ -185,6 +204,7 @@ class RunRecord(Record):
     best_step: int | None
     start: StartRecord | None = None
     distill: DistillRecord | None = None
+    light: LightRecord | None = None
     scores: dict[str, float]
     history: list[dict[str, float]]
 

@@ -12,6 +12,7 @@ from pareft.settings import METRIC_OF
 
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
 PLANNING = "planning.json"  # how a criterion chose the plan
+LIGHT = "light"  # what early pruning found, where no comparison keeps it for several arms
 COMPARISON, EFFICIENCY = "comparison.json", "efficiency.json"  # beside the runs that were compared and measured together
 PLANS = "_plans"  # there, too: what criteria chose; no arm can be called so
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"

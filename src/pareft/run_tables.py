@@ -14,6 +14,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from pareft.adapter_settings import LoraSettings, StackSettings
 from pareft.errors import RunError
 from pareft.files import make_printable, name_folder
 from pareft.listing import RunSummary, list_runs
@@ -21,9 +22,8 @@ from pareft.live import start_console
 from pareft.models.plan import PruningPlan
 from pareft.recipe import Recipe
 from pareft.recipe_file import read_recipe
-from pareft.records import name_score
+from pareft.records import LightRecord, name_score
 from pareft.run_folder import ADAPTER, RECIPE, WEIGHTS
-from pareft.settings import LoraSettings, StackSettings
 
 BLOCKS, KEPT, DROPPED = "▁▂▃▄▅▆▇█", "■", "·"
 SPARKLINE, WIDE_SPARKLINE = 10, 40  # cells
@@ -201,6 +201,7 @@ def _list_details(run: RunSummary, recipe: Recipe) -> list[tuple[str, str]]:
         ("Base", run.base or ""),
         *_describe_plan(run.plan),
         ("Adapter", _describe_adapter(recipe) if run.plan else ""),
+        ("Early pruning", describe_light(run.record.light) if run.record and run.record.light else ""),
         ("Parameters", _describe_parameters(run)),
         ("Scores", "  ".join(f"{name_score(name)} {value:.2f}" for name, value in run.scores.items())),
         ("Best step", "" if run.best_step is None else f"{run.best_step:,} of {run.steps:,}, by {recipe.train.best_metric}"),
@@ -243,6 +244,14 @@ def _describe_adapter(recipe: Recipe) -> str:
     stacks = {"encoder": adapt.encoder, "decoder": adapt.decoder}
     own = "".join(f"; {name}: {_describe_own(stack)}" for name, stack in stacks.items() if stack)
     return f"{method} of rank {adapt.rank}, alpha {adapt.alpha:g}{start}, on {target}{where}{own}{norms}"
+
+
+def describe_light(light: LightRecord) -> str:
+    """What early pruning has left, in a line."""
+    return (
+        f"by {light.by}, {light.steps} steps: {100 * light.removed_ratio:.1f} % of attention and feed-forward gone, "
+        f"{light.modules_kept} of {light.modules} modules and {light.ranks_kept} of {light.ranks} ranks kept"
+    )
 
 
 def _describe_own(stack: StackSettings) -> str:

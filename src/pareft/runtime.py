@@ -92,6 +92,15 @@ class Processes:
 
         return broadcast_object_list([value])[0]
 
+    def add(self, values: torch.Tensor) -> torch.Tensor:
+        """The sum of all processes' tensors, in every one."""
+        if self.count == 1:
+            return values
+        from accelerate.utils import reduce
+
+        summed: torch.Tensor = reduce(values, "sum")
+        return summed
+
 
 def find_processes() -> Processes:
     """This process among those that were started together.

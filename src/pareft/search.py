@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pareft.adapter_settings import TARGETS, LoraSettings
 from pareft.errors import AdapterError, PareftError, RunError, suggest
 from pareft.extras import explain_missing
 from pareft.files import write_atomic
@@ -22,7 +23,7 @@ from pareft.recipe_file import write_yaml
 from pareft.records import SearchRecord, TrainingRecord, TrialRecord
 from pareft.run_folder import PLANS
 from pareft.runtime import find_processes
-from pareft.settings import METRIC_OF, TARGETS, LoraSettings
+from pareft.settings import METRIC_OF
 from pareft.teaching.finding import find_teacher
 
 BEST, STUDY, SEARCH = "best.yaml", "study.journal", "search.json"

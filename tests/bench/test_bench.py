@@ -21,7 +21,7 @@ from pareft.bench.shapes import SHAPES, open_config, write_base
 from pareft.errors import RunError
 from pareft.models.loading import load
 from pareft.models.structure import build_on_meta, count_parameters
-from pareft.operations import count_operations, measure_ceiling
+from pareft.operations import build_counted, count_operations, measure_ceiling
 from pareft.report.bench_table import COLUMNS, format_entry, write_markdown
 
 SHORT, STREAM = Lengths(source=16, target=8), Lengths(source=64, target=32, mixed=True)
@@ -167,7 +167,7 @@ def test_mixed_keeps_to_the_positions():
 
 
 def count(arm, batches, tmp_path):
-    return count_operations(make_recipe(tmp_path, arm, STREAM, batch_size=1, seed=0), batches)
+    return count_operations(build_counted(make_recipe(tmp_path, arm, STREAM, batch_size=1, seed=0)), batches)
 
 
 def test_operations_follow_from_lengths(shape, tmp_path):

@@ -7,8 +7,9 @@ from conftest import TEXTS, write_all
 from transformers import AutoTokenizer
 
 import pareft
+from pareft.adapter_settings import LoraSettings
 from pareft.evaluation.beams import share_sources
-from pareft.settings import EvaluateSettings, LoraSettings
+from pareft.settings import EvaluateSettings
 
 SHARED = ("bart", "mbart", "pegasus", "marian", "blenderbot-small", "t5", "t5-gated", "mt5")
 STOCK = ("led", "longt5-local", "bert2bert")  # whose rows say nothing of attentions

@@ -8,8 +8,8 @@ import transformers as hf
 from tiny import encoder_inputs, logits, make_inputs
 
 import pareft
+from pareft.adapter_settings import LoraSettings
 from pareft.errors import ModelError, PlanError
-from pareft.settings import LoraSettings
 
 pytest.importorskip("bitsandbytes")
 WIDTH = {"vocab_size": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}

@@ -5,11 +5,11 @@ import copy
 import pytest
 from transformers import BartConfig, T5Config
 
+from pareft.adapter_settings import LoraSettings
 from pareft.models.checkpoint import Base
 from pareft.models.structure import build_on_meta, count_parameters
 from pareft.models.surgery import prune_config
 from pareft.pruning import plan
-from pareft.settings import LoraSettings
 from pareft.tuning.adapters import attach
 
 BART_LARGE = BartConfig(d_model=1024)

@@ -12,7 +12,8 @@ import pareft
 from pareft.errors import PlanError
 from pareft.models.families import find_family
 from pareft.models.surgery import cut
-from pareft.models.width import fits_stock, head_sizes, measure_widths
+from pareft.models.width import fits_stock, measure_widths
+from pareft.pruning.masks import mask
 
 FULLY_STOCK = ("t5", "t5-gated", "mt5", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "smollm3")
 
@@ -47,24 +48,13 @@ def even(size):
     return list(range(size))[1::2] or [0]
 
 
-def mask(model, plan):
-    """Zero what the plan drops on its way out of a layer: the head's context, the neuron's activation. In place."""
-    for stack in find_family(model.config).stacks:
-        layers = model.base_model.get_submodule(stack.path)
-        size, group = head_sizes(model.config, stack)
-        for index in plan.layers[stack.name]:
-            for attention in stack.width.attentions:
-                kept = plan.kept_heads(f"{stack.name}.{attention.name}", index)
-                _hook(layers[index].get_submodule(attention.output), kept, size * group)
-            _hook(layers[index].get_submodule(stack.width.feed_forward.output), plan.kept_neurons(stack.name, index), 1)
-    return model
-
-
-def _hook(projection, kept, size):
-    masked = torch.zeros(projection.in_features // size, dtype=projection.weight.dtype)
-    masked[list(kept)] = 1
-    masked = masked.repeat_interleave(size)
-    projection.register_forward_pre_hook(lambda _, args: (args[0] * masked,))
+def close(masks, plan):
+    """Set to 0 what the plan drops."""
+    for key, values in masks.items():
+        for index in plan.layers[key.partition(".")[0]]:
+            kept = plan.kept_heads(key, index) if "." in key else plan.kept_neurons(key, index)
+            values[index] = 0
+            values[index, list(kept)] = 1
 
 
 @pytest.mark.parametrize("pick", [uneven(1), uneven(2), even], ids=["uneven1", "uneven2", "even"])
@@ -74,15 +64,20 @@ def test_masked_equals_cut(name, folder, pick):
     plan = pareft.plan(folder, **choose_units(whole, everything, pick))
     narrow, inputs = pareft.load(folder, plan, dtype=torch.float64), make_inputs(whole.double())
     before = logits(whole, inputs)
-    mask(whole, plan)
-    expected = logits(whole, inputs)
-    assert not torch.allclose(before, expected, atol=1e-3)
-    torch.testing.assert_close(logits(narrow, inputs), expected, rtol=0, atol=1e-5)
-    if narrow.can_generate():
-        settings = {"max_new_tokens": 6, "num_beams": 4, "do_sample": False}
-        cached = narrow.generate(**encoder_inputs(inputs), use_cache=True, **settings)
-        assert torch.equal(cached, narrow.generate(**encoder_inputs(inputs), use_cache=False, **settings))
-        assert torch.equal(cached, whole.generate(**encoder_inputs(inputs), use_cache=True, **settings))
+    with mask(whole) as masks:
+        assert torch.equal(logits(whole, inputs), before)
+        close(masks, plan)
+        expected = logits(whole, inputs)
+        assert not torch.allclose(before, expected, atol=1e-3)
+        torch.testing.assert_close(logits(narrow, inputs), expected, rtol=0, atol=1e-5)
+        if narrow.can_generate():
+            settings = {"max_new_tokens": 6, "num_beams": 4, "do_sample": False}
+            cached = narrow.generate(**encoder_inputs(inputs), use_cache=True, **settings)
+            assert torch.equal(cached, narrow.generate(**encoder_inputs(inputs), use_cache=False, **settings))
+            assert torch.equal(cached, whole.generate(**encoder_inputs(inputs), use_cache=True, **settings))
+    assert torch.equal(logits(whole, inputs), before)
+    assert not any(module._forward_pre_hooks for module in whole.modules())
+    assert not any("masks" in name for name, _ in whole.named_parameters())
 
 
 @pytest.mark.parametrize("pick", [uneven(3), even], ids=["uneven", "even"])

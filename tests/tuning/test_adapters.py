@@ -5,9 +5,9 @@ import torch
 from peft import PeftModel
 
 import pareft
+from pareft.adapter_settings import LoraSettings
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
-from pareft.settings import LoraSettings
 from pareft.tuning.adapters import merge
 
 SETTINGS = LoraSettings(rank=3, alpha=6, dropout=0.0)

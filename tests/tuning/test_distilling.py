@@ -9,10 +9,11 @@ from tiny import VOCABULARY, make_model
 from transformers import DataCollatorForSeq2Seq
 
 import pareft
+from pareft.adapter_settings import DistillSettings, LoraSettings
 from pareft.errors import PareftWarning, RunError
 from pareft.models.checkpoint import open_base
 from pareft.models.digests import digest_state
-from pareft.settings import DistillSettings, FastSettings, LoraSettings
+from pareft.settings import FastSettings
 from pareft.stepping import learn
 from pareft.tuning.distilling import Distiller, _count_bytes, soft_store
 from pareft.tuning.distilling.soft import SoftTargets, choose_rows, find_likeliest

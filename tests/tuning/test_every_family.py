@@ -6,9 +6,9 @@ from peft import PeftModel
 from tiny import MAKERS, drop_first, encoder_inputs, logits, make_inputs, make_model
 
 import pareft
+from pareft.adapter_settings import LoraSettings
 from pareft.errors import AdapterError
 from pareft.models.surgery import cut
-from pareft.settings import LoraSettings
 from pareft.tuning.adapters import merge
 from pareft.tuning.targets import find_targets
 

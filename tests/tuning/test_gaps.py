@@ -8,10 +8,10 @@ from datasets import Dataset
 from tiny import VOCABULARY, logits, make_inputs, make_model
 
 import pareft
+from pareft.adapter_settings import LoraSettings
 from pareft.errors import AdapterError, RecipeError
 from pareft.models.checkpoint import open_base
 from pareft.recipe import resolve
-from pareft.settings import LoraSettings
 from pareft.tuning import starting
 from pareft.tuning.gaps import bridge, check_bridges, list_gaps
 from pareft.tuning.starting import begin

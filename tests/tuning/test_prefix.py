@@ -11,9 +11,9 @@ from transformers import DataCollatorForSeq2Seq
 
 import pareft
 from pareft import pipeline
+from pareft.adapter_settings import LoraSettings
 from pareft.errors import PareftWarning, RecipeError
 from pareft.recipe import resolve
-from pareft.settings import LoraSettings
 from pareft.tuning.adapters import attach
 from pareft.tuning.number_store import NumberStore
 from pareft.tuning.prefix.ending import find_prefix

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from tiny import encoder_inputs, logits, make_inputs, make_model
 
 import pareft
+from pareft.adapter_settings import LoraSettings
 from pareft.errors import AdapterError, PlanError
 from pareft.models.families import find_family
 from pareft.models.surgery import cut
-from pareft.settings import LoraSettings
 from pareft.tuning.adapters import merge
 
 LAYERS = {"encoder": [0, 2, 4], "decoder": [1, 3]}

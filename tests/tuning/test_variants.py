@@ -6,11 +6,11 @@ from peft import LoraConfig, PeftModel
 from tiny import logits, make_inputs, make_model
 
 import pareft
+from pareft.adapter_settings import Ia3Settings, LoraSettings, StackSettings
 from pareft.errors import AdapterError, RecipeError
 from pareft.evaluation.predictions import read_rows
 from pareft.recipe import override, resolve, select_arm
 from pareft.run_folder import PREDICTIONS
-from pareft.settings import Ia3Settings, LoraSettings, StackSettings
 from pareft.tuning.adapters import merge
 from pareft.tuning.allocating import AllocateRanks
 from pareft.tuning.plain import make_plain

@@ -22,7 +22,7 @@ from pareft.evaluation.efficiency import CPU_MEMORY, CUDA_MEMORY, interleave
 from pareft.forecast.rates import DTYPES
 from pareft.forecast.tracing import PLAIN, Step, trace_step
 from pareft.models.families import find_family
-from pareft.operations import count_operations
+from pareft.operations import build_counted, count_operations
 from pareft.progress import SILENT, Progress
 from pareft.reproduction.counting import count_arm
 from pareft.runtime import Precision, choose_device, choose_precision, computes_bf16, describe_hardware, free_memory, list_versions
@@ -132,7 +132,7 @@ class _Bench:
         self.progress.start(f"{self.shape} {self.lengths}: count operations", len(recipes))
         counted = {}
         for done, (arm, recipe) in enumerate(recipes.items(), 1):
-            counted[arm] = count_operations(recipe, batches[request.warmup_steps :])
+            counted[arm] = count_operations(build_counted(recipe), batches[request.warmup_steps :])
             self.progress.advance(done, len(recipes), {})
         return counted
 

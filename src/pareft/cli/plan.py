@@ -16,7 +16,10 @@ def plan(
     ],
     changes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="With --dry-run: lines of the recipe to change, such as train.batch_size=4."),
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="With --dry-run or --strategy: lines of the recipe to change, such as train.batch_size=4.",
+        ),
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="The encoder layers to keep, as 0,1,4 or 0-4,7.", show_default=False)] = None,
     decoder: Annotated[str | None, typer.Option(help="The decoder layers to keep.", show_default=False)] = None,
@@ -59,6 +62,14 @@ def plan(
     ] = None,
     least: Annotated[int, typer.Option(help="Of a total: how many layers of each stack stay at least.")] = 1,
     symmetric: Annotated[bool, typer.Option("--symmetric", help="Of a total: as many layers of each stack.")] = False,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="early-masks",
+            help="Of a recipe with light: estimate which heads and neurons are needed least, and stop after the plan.",
+            show_default=False,
+        ),
+    ] = None,
     budget: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,7 +116,8 @@ def plan(
     on_paper: Annotated[bool, typer.Option("--on-paper", help="Measure nothing on this machine.", rich_help_panel=DRY)] = False,
 ) -> None:
     """Print a pruning plan as JSON: by the paper's alternating rule, another, or a criterion; or what you name. All numbers are
-    0-based and the base's own. With --dry-run: what a recipe will take.
+    0-based and the base's own. With --dry-run: what a recipe will take. With --strategy early-masks: what a recipe's early pruning
+    keeps.
     """
     if dry_run:
         from pareft.planner_verbs import foresee_and_show
@@ -117,6 +129,7 @@ def plan(
             "--budget": budget,
             "--data": data,
             "--examples": examples,
+            "--strategy": strategy,
         }
         of_plans |= {"--encoder": encoder, "--decoder": decoder, "--heads": heads, "--neurons": neurons, "--revision": revision}
         if said := [option for option, value in of_plans.items() if value]:
@@ -124,6 +137,11 @@ def plan(
         foresee_and_show(
             base, changes or [], arm=arm, grid=grid or [], cards=cards, teraflops=teraflops, on_paper=on_paper, out=out
         )
+        return
+    if strategy:
+        from pareft.plan_verbs import plan_early
+
+        plan_early(base, changes or [], strategy=strategy, arm=arm, out=out)
         return
     of_forecasts = {"--arm": arm, "--grid": grid, "--cards": cards != 1, "--teraflops": teraflops, "--on-paper": on_paper}
     if said := [option for option, value in (of_forecasts | {f"{(changes or [''])[0]}": changes}).items() if value]:

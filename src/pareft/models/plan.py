@@ -15,6 +15,7 @@ from pareft.errors import PlanError
 
 PLAN_FILE = "plan.json"
 Units = dict[int, tuple[int, ...]]  # base layer → its kept heads or neurons
+UNITS = ("heads", "neurons")  # the fields that hold them
 
 
 class PruningPlan(BaseModel):
@@ -80,6 +81,35 @@ class PruningPlan(BaseModel):
         """The plan that keeps all of the same base."""
         everything = {stack: tuple(range(depth)) for stack, depth in self.depths.items()}
         return self.model_copy(update={"layers": everything, "heads": {}, "neurons": {}, "by": "everything"})
+
+    def then(self, other: "PruningPlan") -> "PruningPlan":
+        """The plan that does both: what `other`, a plan for what this one leaves, keeps of that.
+
+        Raises:
+            PlanError: `other` is for a model of other layers, heads or neurons than this plan leaves.
+        """
+        left = {stack: len(kept) for stack, kept in self.layers.items()}
+        if other.family != self.family or other.depths != left or (self.narrows and other.narrows) or other.widths != self.widths:
+            raise PlanError(
+                f"the second plan is for a {other.family} with layers {other.depths} and widths {other.widths}; the first leaves a "
+                f"{self.family} with {left} and {'layers of different widths' if self.narrows else self.widths}"
+            )
+        layers = {stack: [self.layers[stack][number] for number in kept] for stack, kept in other.layers.items()}
+        narrow = {field: self._renumber(getattr(other, field)) if other.narrows else getattr(self, field) for field in UNITS}
+        kept = {
+            field: {
+                key: {n: units for n, units in by_layer.items() if n in layers[key.partition(".")[0]]}
+                for key, by_layer in all_.items()
+            }
+            for field, all_ in narrow.items()
+        }
+        return PruningPlan.model_validate({**self.model_dump(), "layers": layers, **kept, "by": f"{self.by}, then {other.by}"})
+
+    def _renumber(self, units: Mapping[str, Units]) -> dict[str, Units]:
+        """Units by the numbers of the base's layers, not of those that this plan leaves."""
+        return {
+            key: {self.layers[key.partition(".")[0]][n]: kept for n, kept in by_layer.items()} for key, by_layer in units.items()
+        }
 
     def kept_heads(self, key: str, layer: int) -> tuple[int, ...]:
         """The heads (key-value groups) that a kept layer keeps of `stack.attention`, by the layer's number in the base."""

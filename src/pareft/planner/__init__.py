@@ -119,6 +119,8 @@ def _describe(
         notes.append("without the teacher's memory and time")
     if recipe.train.cache_frozen_prefix:
         notes.append("as without cache_frozen_prefix")
+    if recipe.light:
+        notes.append("as without light")
     return Forecast(
         name=arm.name,
         base=recipe.base,

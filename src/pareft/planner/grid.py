@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
+from pareft.adapter_settings import LoraSettings
 from pareft.errors import RecipeError, suggest
 from pareft.models.families import find_family
 from pareft.recipe import Recipe, override, resolve
 from pareft.reproduction.counting import open_shape
-from pareft.settings import LoraSettings
 
 Lines = dict[str, Any]
 

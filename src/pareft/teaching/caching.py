@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from pareft.adapter_settings import DistillSettings
 from pareft.data.prepared import digest_frames
 from pareft.evaluation.predictions import digest_tokenizer
 from pareft.models.checkpoint import load_generation_config
 from pareft.readying import Prepared
 from pareft.run_folder import CHECKPOINTS, SOFT, TEACHER
-from pareft.settings import DistillSettings, EvaluateSettings
+from pareft.settings import EvaluateSettings
 from pareft.teaching.finding import Teacher
 from pareft.tuning.distilling.soft_store import KEY, NUMBERS, check_key
 

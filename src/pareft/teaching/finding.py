@@ -5,6 +5,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
+from pareft.adapter_settings import UNPRUNED, AdapterSettings, DistillSettings, LoraSettings
 from pareft.artefact import check_base
 from pareft.data.encoding import check_lengths
 from pareft.errors import ModelError, RecipeError, RunError, suggest
@@ -18,7 +19,6 @@ from pareft.models.weights import list_tensors
 from pareft.readying import Prepared, check_writes, decide
 from pareft.recipe import Recipe
 from pareft.run_folder import ADAPTER, RECIPE, WEIGHTS, is_run
-from pareft.settings import UNPRUNED, AdapterSettings, DistillSettings, LoraSettings
 from pareft.tuning.plain import MOVING
 from pareft.tuning.storage import WEIGHTS as ADAPTER_WEIGHTS
 from pareft.tuning.storage import read_adapter

@@ -10,11 +10,11 @@ from peft.tuners.lora import LoraLayer
 from peft.utils import ModulesToSaveWrapper, get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import PreTrainedModel
 
+from pareft.adapter_settings import AdapterSettings, LoraSettings
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
 from pareft.models.identity import forget_fingerprint, is_changed, read_fingerprint
 from pareft.models.surgery import known_plan
-from pareft.settings import AdapterSettings, LoraSettings
 from pareft.tuning.configs import find_task, make_config
 from pareft.tuning.plain import MOVING, moves_base, remember_start
 from pareft.tuning.storage import StoredAdapter, list_parameters, make_mixable, read_adapter
@@ -95,7 +95,11 @@ def check_name(name: str) -> None:
 def _attach_new(
     model: PreTrainedModel | PeftModel, settings: AdapterSettings, name: str, seed: int, steps: int | None
 ) -> PeftModel:
-    config = make_config(_unwrap(model), settings, steps=steps)
+    return attach_config(model, make_config(_unwrap(model), settings, steps=steps), name=name, seed=seed)
+
+
+def attach_config(model: PreTrainedModel | PeftModel, config: Any, *, name: str = "default", seed: int = 0) -> PeftModel:
+    """Put a new adapter of peft's own settings on a model, in place. What is trained is float32."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         wrapped = _wrap(model, config, name)

@@ -6,9 +6,9 @@ from peft import AdaLoraConfig, EvaConfig, IA3Config, LoraConfig, PeftConfig
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from pareft.adapter_settings import AdapterSettings, LoraSettings, StackSettings
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
-from pareft.settings import AdapterSettings, LoraSettings, StackSettings
 from pareft.tuning.targets import find_feed_forward, find_fresh, find_norms, find_targets, name_fully
 
 BEGINNING, END = 0.1, 0.5  # of the steps of AdaLoRA: with all ranks, and with those that it leaves

@@ -10,13 +10,13 @@ from peft.tuners.lora import initialize_lora_eva_weights
 from torch.utils.data import DataLoader
 from transformers import DataCollatorForSeq2Seq, PreTrainedModel, PreTrainedTokenizerBase
 
+from pareft.adapter_settings import LoraSettings
 from pareft.errors import AdapterError
 from pareft.models.checkpoint import Base
 from pareft.models.families import find_family
 from pareft.models.plan import PruningPlan
 from pareft.records import StartRecord
 from pareft.runtime import Precision, autocast
-from pareft.settings import LoraSettings
 from pareft.tuning.fast.batches import IGNORED
 from pareft.tuning.gaps import EVERY, bridge, list_gaps
 from pareft.tuning.prefix.entering import evaluating

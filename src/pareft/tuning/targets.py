@@ -7,9 +7,9 @@ import torch
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from pareft.adapter_settings import TARGETS, AdapterSettings, LoraSettings
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
-from pareft.settings import TARGETS, AdapterSettings, LoraSettings
 
 PEFTS_HEADS = ("classifier", "score")  # what peft trains as a whole by itself
 

@@ -12,12 +12,10 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from peft.optimizers import create_loraplus_optimizer
 from transformers import (
     DataCollatorForSeq2Seq,
     EarlyStoppingCallback,
     PrinterCallback,
-    Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
     TrainerCallback,
     TrainerControl,
@@ -34,7 +32,8 @@ from pareft.settings import FastSettings, TrainSettings
 from pareft.tuning.allocating import AllocateRanks, needs_allocating
 from pareft.tuning.distilling import Distiller
 from pareft.tuning.fast import quicken
-from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
+from pareft.tuning.fast.batches import MULTIPLE
+from pareft.tuning.learning import Learner
 
 LENT = ("use_cache", "bos_token_id", "eos_token_id", "pad_token_id")  # what the trainer changes in a config
 Evaluate = Callable[[Any, int], dict[str, float]]
@@ -92,63 +91,16 @@ class _Report(TrainerCallback):
         self.on_progress(state.global_step, state.max_steps, logs or {})
 
 
-class _Trainer(Seq2SeqTrainer):
+class _Trainer(Learner):
     """Evaluates by the task's own function, in the precision it trains in: the trainer's loop takes examples as they come, whatever
     their lengths, and its autocast covers `forward` and not `generate`.
     """
 
     control: TrainerControl
-    optimizer: torch.optim.Optimizer | None
 
-    def __init__(
-        self,
-        *,
-        evaluate: Evaluate,
-        report: _Report,
-        fast: FastSettings,
-        lora_plus: float | None,
-        distiller: Distiller | None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(callbacks=[EarlyStoppingCallback(settings.pop("patience")), report], **settings)
-        self._evaluate_task, self._report, self._fast, self._lora_plus = evaluate, report, fast, lora_plus
-        self._distiller = distiller
-        self.model_accepts_loss_kwargs = True  # has the trainer count the tokens of a whole batch
-
-    @property
-    def _precision(self) -> Precision:
-        return "bf16" if self.args.bf16 else "fp16" if self.args.fp16 else "fp32"
-
-    def create_optimizer(self, *args: Any, **options: Any) -> Any:
-        """AdamW; with LoRA+ in groups of its two learning rates."""
-        if self._lora_plus is None or self.optimizer is not None:
-            return super().create_optimizer(*args, **options)
-        kind, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
-        decay = {"weight_decay": self.args.weight_decay, "loraplus_weight_decay": self.args.weight_decay}
-        self.optimizer = create_loraplus_optimizer(self.model, kind, loraplus_lr_ratio=self._lora_plus, **settings | decay)
-        return self.optimizer
-
-    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        """Forward and backward of a batch, in parts of similar length where that is less work; the parts' losses sum to its own.
-
-        Several processes would wait for each other in every part, and have different numbers of them.
-        """
-        divisible = self.accelerator.num_processes == 1 and num_items_in_batch is not None
-        parts = divide(inputs, model, self._fast) if divisible else [inputs]
-        return torch.stack([super(_Trainer, self).training_step(model, part, num_items_in_batch) for part in parts]).sum()
-
-    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-        """The model's loss or the distiller's, a mean over the targets' tokens it was given, as their part in the mean over the
-        whole batch, whatever steps and processes share that. (BART takes the number of tokens, and ignores it.)
-        """
-        if self._distiller:
-            with autocast(self._precision):  # accelerate's is around the model alone
-                loss, outputs = self._distiller.compute(model, inputs)
-        else:
-            loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
-        if num_items_in_batch is not None:
-            loss = loss * (inputs["labels"] != IGNORED).sum() / num_items_in_batch * self.accelerator.num_processes
-        return (loss, outputs) if return_outputs else loss
+    def __init__(self, *, evaluate: Evaluate, report: _Report, patience: int, **settings: Any) -> None:
+        super().__init__(callbacks=[EarlyStoppingCallback(patience), report], **settings)
+        self._evaluate_task, self._report = evaluate, report
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """The scores of the validation examples, logged."""
@@ -189,13 +141,13 @@ def train(
     by default. `lora_plus`: LoRA's second matrices learn so many times as fast. `distiller`: whose loss is learnt.
     """
     report, fast = _Report(on_progress, share), fast or FastSettings()
-    with _lent(model), quicken(model, fast):
+    with lend(model), quicken(model, fast):
         trainer = _Trainer(
             evaluate=task.evaluate,
             report=report,
             fast=fast,
             lora_plus=lora_plus,
-            distiller=distiller,
+            objective=distiller.compute if distiller else None,
             patience=patience,
             model=model,
             args=arguments,
@@ -231,6 +183,7 @@ def make_arguments(
     processes: int = 1,
     checkpointing: bool = False,
     distilling: bool = False,
+    scoring: bool = True,
 ) -> Seq2SeqTrainingArguments:
     """The trainer's arguments for a recipe's settings. Evaluations and checkpoints come every `evaluate_every` epochs; a batch is
     shared by all processes; `checkpointing`: layers are computed again in the backward pass; `distilling`: the loss is a
@@ -264,14 +217,14 @@ def make_arguments(
         ddp_find_unused_parameters=False if distilling else None,
         dataloader_pin_memory=torch.cuda.is_available(),
         seed=seed,
-        eval_strategy="steps",
+        eval_strategy="steps" if scoring else "no",
         eval_steps=every,
-        save_strategy="steps",
+        save_strategy="steps" if scoring else "no",
         save_steps=every,
         save_total_limit=1,
         logging_steps=max(1, min(every, 50)),
-        load_best_model_at_end=True,
-        restore_callback_states_from_checkpoint=True,
+        load_best_model_at_end=scoring,
+        restore_callback_states_from_checkpoint=scoring,
         metric_for_best_model=settings.best_metric,
         greater_is_better=True,
         disable_tqdm=True,
@@ -300,7 +253,7 @@ def count_steps(folder: Path) -> int:
 
 
 @contextmanager
-def _lent(model: PreTrainedModel) -> Iterator[None]:
+def lend(model: PreTrainedModel) -> Iterator[None]:
     """Lend the model to the trainer; afterwards it has its own settings again.
 
     The trainer sets special tokens in the config and the generation settings and switches `config.use_cache` off, and leaves all

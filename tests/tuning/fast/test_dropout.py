@@ -5,7 +5,8 @@ import torch
 from tiny import make_inputs, make_model
 from torch import nn
 
-from pareft.settings import FastSettings, LoraSettings
+from pareft.adapter_settings import LoraSettings
+from pareft.settings import FastSettings
 from pareft.tuning.adapters import attach
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.attention import attend

@@ -10,7 +10,8 @@ from tiny import VOCABULARY, make_inputs, make_model
 from torch import nn
 from torch.nn import functional
 
-from pareft.settings import FastSettings, LoraSettings
+from pareft.adapter_settings import LoraSettings
+from pareft.settings import FastSettings
 from pareft.tuning.adapters import attach
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.attention import attend

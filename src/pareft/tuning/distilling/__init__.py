@@ -14,10 +14,10 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.models.bart.modeling_bart import shift_tokens_right
 
+from pareft.adapter_settings import DistillSettings
 from pareft.models.families import find_family
 from pareft.models.plan import PruningPlan
 from pareft.models.structure import find_layers, find_states
-from pareft.settings import DistillSettings
 from pareft.tuning.distilling.soft import SoftTargets, choose_rows, find_likeliest
 from pareft.tuning.distilling.soft_store import Soft, SoftStore
 from pareft.tuning.fast.batches import IGNORED

@@ -1,0 +1,99 @@
+"""A smaller adapter: the modules and ranks that stay, as a standard LoRA for the narrowed base. r: rank."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel
+from peft.utils import set_peft_model_state_dict
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from pareft.models.families import find_family
+from pareft.models.plan import PruningPlan
+from pareft.models.width import Piece, slice_tensor
+from pareft.tuning.adapters import attach_config
+from pareft.tuning.storage import PREFIX, StoredAdapter, find_alpha
+
+Kept = Mapping[str, tuple[int, ...]]  # the ranks that stay of every module that does, by its full name
+
+
+@dataclass(frozen=True)
+class Trimmed:
+    """An adapter with what is left of it: its settings, and its tensors by peft's names, if it does not start anew."""
+
+    config: LoraConfig
+    tensors: Mapping[str, torch.Tensor] | None = None
+
+
+def trim(adapter: StoredAdapter, kept: Kept, plan: PruningPlan, config: PreTrainedConfig, *, carry: bool) -> Trimmed:
+    """What is left of an adapter: of the modules in `kept` these ranks, and of these what the heads and neurons of `plan` have
+    a part in. Scale stays alpha / r as it was. The adapter was trained on the layers of the plan, whole; `config` is the base's.
+    Without `carry`, what is left starts anew.
+    """
+    there, stored = adapter.config, adapter.tensors
+    ranks = {module: len(units) for module, units in kept.items()}
+    alphas = {module: _keep_scale(there, module, len(units), stored) for module, units in kept.items()}
+    rank = max(ranks.values(), key=list(ranks.values()).count)
+    alpha = max(alphas.values(), key=list(alphas.values()).count)
+    settings = replace(
+        there,
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=sorted(kept),
+        rank_pattern={module: found for module, found in ranks.items() if found != rank},
+        alpha_pattern={module: found for module, found in alphas.items() if found != alpha},
+    )
+    if not carry:
+        return Trimmed(settings)
+    tensors = {}
+    for key, tensor in stored.items():
+        module, part = _split(key, kept, there.modules_to_save or [])
+        if module:
+            tensors[key] = _cut(tensor.detach().cpu(), part, module, kept.get(module), plan, config).contiguous()
+    return Trimmed(settings, tensors)
+
+
+def _keep_scale(config: Any, module: str, kept: int, stored: Mapping[str, torch.Tensor]) -> float:
+    """The alpha with which fewer ranks have the scale of all."""
+    rank = stored[f"{PREFIX}{module}.lora_A.weight"].shape[0]
+    share = kept / rank
+    return float(find_alpha(config, module) * (share**0.5 if config.use_rslora else share))
+
+
+def _split(key: str, kept: Kept, whole: list[str]) -> tuple[str, str]:
+    """A tensor's module and its name there; no module where it goes."""
+    name = key.removeprefix(PREFIX)
+    for mark in (".lora_A.", ".lora_B.", ".base_layer."):
+        module, found, rest = name.partition(mark)
+        if found:
+            return (module, f"{found.strip('.')}.{rest}") if module in kept else ("", "")
+    return name.rpartition(".")[0], "whole"
+
+
+def _cut(
+    tensor: torch.Tensor, part: str, module: str, ranks: tuple[int, ...] | None, plan: PruningPlan, config: PreTrainedConfig
+) -> torch.Tensor:
+    """A tensor's part: of A [r, in] rows by ranks and columns by what comes in, of B [out, r] rows by what goes out and columns by
+    ranks, of a bias (out) what goes out.
+    """
+    if ranks is None:
+        return tensor.clone()
+    place = find_family(config).locate(module)
+    assert place is not None
+    layer = plan.layers[place.stack.name][place.layer]
+    if part.startswith("base_layer"):
+        return Piece(module, slice_tensor(config, place.stack, plan, layer, f"{place.tail}.bias")).of(tensor)
+    sliced, side = slice_tensor(config, place.stack, plan, layer, f"{place.tail}.weight"), int(part.startswith("lora_A"))
+    index = torch.tensor(ranks)
+    tensor = tensor[index] if side else tensor[:, index]
+    return Piece(module, sliced).of(tensor) if sliced and sliced.dim == side else tensor
+
+
+def attach_trimmed(model: PreTrainedModel, trimmed: Trimmed, *, seed: int = 0) -> PeftModel:
+    """Put what is left of an adapter on the narrowed model, in place, to be trained on, or on one on `meta`."""
+    config = replace(trimmed.config, inference_mode=False, target_modules=sorted(trimmed.config.target_modules))
+    wrapped = attach_config(model, config, seed=seed)
+    if trimmed.tensors is not None and model.device.type != "meta":
+        set_peft_model_state_dict(wrapped, dict(trimmed.tensors))
+    return wrapped
