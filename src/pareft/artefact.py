@@ -11,13 +11,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pareft.errors import AdapterError, ModelError, PlanError
 from pareft.models import loading
 from pareft.models.checkpoint import open_base
+from pareft.models.classes import CLASSIFIER
 from pareft.models.families import find_family
 from pareft.models.identity import is_changed, read_fingerprint
 from pareft.models.loading import Dtype
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.saving import save_checkpoint
 from pareft.models.surgery import known_plan
-from pareft.run_folder import ADAPTER, RECIPE, WEIGHTS, is_run, read_precision
+from pareft.run_folder import ADAPTER, RECIPE, WEIGHTS, is_run, read_labels, read_precision
 from pareft.runtime import choose_device
 from pareft.tuning.adapters import attach, merge
 from pareft.tuning.storage import CONFIG, save_adapter
@@ -68,10 +69,12 @@ def load(
         return loading.load(base_or_run, chosen, **settings)
     if chosen is not None:
         raise PlanError(f"{folder} is a run and has its own plan; load its base to use another")
-    own = PruningPlan.read(folder / PLAN_FILE)
+    own, told = PruningPlan.read(folder / PLAN_FILE), read_labels(folder)
+    if told is not None and head is None:
+        settings |= {"head": CLASSIFIER, "labels": told or 1}
     if (folder / WEIGHTS).is_dir():
         _check_made_by(folder, own)
-        return loading.load(folder / WEIGHTS, **settings)
+        return loading.load(folder / WEIGHTS, **settings | {"head": head, "labels": labels})
     if dtype == "auto" and quantization_config is None and (precision := read_precision(folder)):
         settings["dtype"] = torch.bfloat16 if precision == "bf16" else torch.float32
     return attach(loading.load(own.base, own, **settings), folder / ADAPTER)

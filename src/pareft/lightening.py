@@ -25,13 +25,12 @@ from pareft.data.prepared import digest_frames
 from pareft.errors import PlanError, RecipeError
 from pareft.files import write_atomic
 from pareft.models.families import find_family
-from pareft.models.loading import load
 from pareft.models.plan import PruningPlan
 from pareft.models.structure import build_on_meta, find_layers
 from pareft.progress import SILENT, Progress
 from pareft.pruning.keeping import choose_ranks, keep_units, narrow_plan
 from pareft.pruning.masks import mask, measure_maskable, penalise
-from pareft.readying import Prepared, encode_split, recomputes
+from pareft.readying import Prepared, encode_split, load_planned, recomputes
 from pareft.records import LightRecord
 from pareft.runtime import choose_device, find_processes, seed_everything
 from pareft.tuning.adapters import adapt
@@ -115,9 +114,7 @@ def _estimate(prepared: Prepared, light: LightSettings, folder: Path, progress: 
     started = time.perf_counter()
     seed_everything(recipe.seed)
     examples = encode_split(prepared, "train")
-    frozen = prepared.precision == "bf16"
-    model: Any = load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32)
-    adapted: Any = adapt(model, recipe.adapt, seed=recipe.seed).to(choose_device())
+    adapted: Any = adapt(load_planned(prepared), recipe.adapt, seed=recipe.seed).to(choose_device())
     settings = {
         "max_steps": light.steps,
         "learning_rate": light.learning_rate or recipe.train.learning_rate,

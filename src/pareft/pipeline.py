@@ -4,6 +4,7 @@ Stages return values; this module writes the run folder: `recipe.yaml`, `plan.js
 `validation/` with what was written in training, and last of all `record.json`, by which a run counts as finished.
 """
 
+import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from pareft.records import Parameters, RunRecord, StartRecord, TrainingRecord
 from pareft.run_folder import (
     CHECKPOINTS,
     ENCODED,
+    LABELS,
     LIGHT,
     PLANNING,
     PREDICTIONS,
@@ -133,6 +135,8 @@ def _open(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, T
         write_atomic(folder / RECIPE, write_yaml(recipe))
         if prepared.planning:
             write_atomic(folder / PLANNING, prepared.planning.to_json())
+        if prepared.labels is not None:
+            write_atomic(folder / LABELS, json.dumps(prepared.labels) + "\n")
     if recipe.light:
         prepared = lighten(prepared, find_plans(folder) or folder / LIGHT, progress)
         check_same_plan(folder, prepared.plan)

@@ -1,5 +1,6 @@
 """Everything of a run before there is training: what a user can get wrong, checked; its data, plan and model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from pareft.calibrating import Calibration, choose_by, key_of, limit
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
+from pareft.data.tasks import Labels, check_numbers, find_labels
 from pareft.errors import ModelError, RecipeError
 from pareft.evaluation.metrics import check_references, describe_scorers
 from pareft.files import write_atomic
 from pareft.forecast.fitting import fits_plainly
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
+from pareft.models.classes import CLASSIFIER
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights
 from pareft.models.loading import load
@@ -41,13 +44,16 @@ from pareft.runtime import (
     find_processes,
 )
 from pareft.sentences import SENTENCE_SPLITTING
-from pareft.settings import METRIC_OF, PruneSettings
+from pareft.settings import METRIC_OF, PruneSettings, TaskName
 from pareft.tuning.adapters import adapt
 from pareft.tuning.gaps import check_bridges
 from pareft.tuning.light.trimming import Trimmed, attach_trimmed
 from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.trackers import check_trackers
 from pareft.tuning.training import plan_steps
+
+METRICS_OF: dict[TaskName, tuple[str, ...]] = {"classification": ("classification",), "regression": ("regression",)}
+BEST_OF: dict[TaskName, str] = {"classification": "accuracy", "regression": "pearson"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class Prepared:
     scorers: dict[str, dict[str, Any]]  # the models that metrics score with
     steps: int = 1  # of the training, if it is not stopped early
     planning: PlanningRecord | None = None  # how a criterion chose the plan, unless it was known
+    labels: Labels | None = None  # of a task of labels; of one of numbers, none; where texts are written, `None`
     trimmed: Trimmed | None = None  # what early pruning has left of the adapter
     light: LightRecord | None = None  # and of everything
 
@@ -80,8 +87,7 @@ def prepare(
         progress: is told when a criterion chooses.
     """
     base = open_base(recipe.base, revision=recipe.revision)
-    check_writes(base, "a recipe trains")
-    family = find_family(base.config)
+    task, family = find_task(base, recipe), find_family(base.config)
     list_tensors(base)
     decided = decide(base, recipe.prune)
     adapted = check_adapter(base, decided, recipe)
@@ -93,13 +99,14 @@ def prepare(
             )
     if recipe.distill and recipe.distill.listens and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.method == "adalora":
         raise RecipeError("adapt.method adalora adds a penalty to the model's own loss, which distill replaces; let one of them be")
+    if task != "generation":
+        check_classifies(recipe, task)
     check_trackers(recipe.train.report_to)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
-    lengths = {
-        "data.max_source_tokens": recipe.data.max_source_tokens,
-        "data.max_target_tokens": recipe.data.max_target_tokens,
-        "evaluate.max_new_tokens": recipe.evaluate.max_new_tokens,
-    }
+    lengths = {"data.max_source_tokens": recipe.data.max_source_tokens}
+    if task == "generation":
+        lengths["data.max_target_tokens"] = recipe.data.max_target_tokens
+        lengths["evaluate.max_new_tokens"] = recipe.evaluate.max_new_tokens
     names = {*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]}
     scorers = describe_scorers(names, recipe.evaluate)
     tokenizer = load_tokenizer(base)
@@ -108,6 +115,7 @@ def prepare(
     splits = read_splits(recipe.data, seed=recipe.seed)
     for split in ("validation", "test"):
         check_references(names, splits[split]["target"])
+    labels = _find_labels(task, splits, recipe)
     _, steps = plan_steps(recipe.train, splits["train"].height)
     planning = None
     if recipe.prune and recipe.prune.criterion:
@@ -119,7 +127,7 @@ def prepare(
             given = Calibration(base, decided.whole(), limits, examples, recipe, tokenizer, splits["train"], precision)
             decided, planning = _choose(recipe.prune, given, plans, progress)
         check_adapter(base, decided, recipe)
-    return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps, planning)
+    return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps, planning, labels)
 
 
 def check_adapter(base: Base, decided: PruningPlan, recipe: Recipe) -> PreTrainedModel | PeftModel:
@@ -132,6 +140,59 @@ def check_adapter(base: Base, decided: PruningPlan, recipe: Recipe) -> PreTraine
     if isinstance(adapted, PeftModel) and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.start == "gap":
         check_bridges(adapted, decided)
     return adapted
+
+
+def find_task(base: Base, recipe: Recipe) -> TaskName:
+    """What a recipe has a base do.
+
+    Raises:
+        ModelError: a base that does not do this.
+    """
+    kind, task = find_family(base.config).auto_class, recipe.data.task
+    if kind == "AutoModelForSeq2SeqLM":
+        if task not in (None, "generation"):
+            raise ModelError(
+                f"{base.name} is a {base.config.model_type}, which writes labels as texts (data.task generation); encoders classify"
+            )
+        return "generation"
+    if kind != "AutoModel" or task == "generation":
+        raise ModelError(
+            f"{base.name} is a {base.config.model_type}; a recipe trains text encoder-decoders, such as BART and T5, and encoders "
+            "that classify, such as BERT and RoBERTa"
+        )
+    return task or "classification"
+
+
+def check_classifies(recipe: Recipe, task: TaskName) -> None:
+    """Raise `RecipeError` for what only goes where texts are written."""
+    if recipe.distill:
+        raise RecipeError("distill: what a teacher says is of texts that are written, and this base classifies; let it be null")
+    if recipe.train.cache_frozen_prefix:
+        raise RecipeError("train.cache_frozen_prefix is for bases that write; let it be false")
+    if recipe.prune and recipe.prune.criterion and recipe.prune.criterion != "magnitude":
+        raise RecipeError(
+            f"prune.by {recipe.prune.by} looks at a loss of texts, and this base classifies; magnitude and rules do not"
+        )
+    if recipe.adapt and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.start in ("gap", "eva"):
+        raise RecipeError(f"adapt.start {recipe.adapt.start} looks at texts and what is written for them; this base classifies")
+    if recipe.evaluate.untouched:
+        raise RecipeError("evaluate.untouched scores a base that has not been trained, and this one has no head for the task yet")
+    for name in (*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]):
+        if name not in METRICS_OF[task]:
+            raise RecipeError(
+                f"{name} scores texts, and the targets of {task} are none: let evaluate.metrics be [{METRICS_OF[task][0]}] and "
+                f"train.best_metric {BEST_OF[task]}"
+            )
+
+
+def _find_labels(task: TaskName, splits: Mapping[str, pl.DataFrame], recipe: Recipe) -> Labels | None:
+    if task == "generation":
+        return None
+    where = f"data.target {recipe.data.target!r}"
+    if task == "classification":
+        return find_labels(splits, where=where)
+    check_numbers(splits, where=where)
+    return ()
 
 
 def check_writes(base: Base, who: str) -> None:
@@ -190,9 +251,15 @@ def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
     """Load what the plan keeps and adapt it. A frozen base is stored in bf16 where that is computed with; trained weights are
     float32.
     """
-    frozen = prepared.recipe.adapt is not None and prepared.precision == "bf16"
-    model = load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32)
+    model = load_planned(prepared)
     return build_trained(prepared, model).to(choose_device())
+
+
+def load_planned(prepared: Prepared) -> PreTrainedModel:
+    """What the plan keeps, with a head for the run's task."""
+    frozen = prepared.recipe.adapt is not None and prepared.precision == "bf16"
+    more: dict[str, Any] = {} if prepared.labels is None else {"head": CLASSIFIER, "labels": list(prepared.labels) or 1}
+    return load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32, **more)
 
 
 def build_trained(prepared: Prepared, model: PreTrainedModel) -> PreTrainedModel | PeftModel:
@@ -210,6 +277,8 @@ def recomputes(prepared: Prepared, *, beside: int = 0) -> bool:
     asked = recipe.train.gradient_checkpointing
     if asked != "auto":
         return asked
+    if prepared.labels is not None:  # no forecast is of classifiers
+        return False
     model = build_trained(prepared, build_on_meta(prepared.base.config, prepared.plan))
     return not fits_plainly(model, recipe, prepared.precision, room=available_bytes() - beside)
 
@@ -224,6 +293,7 @@ def encode_split(prepared: Prepared, name: str, *, limit: int | None = None, fil
         prefix=data.prefix,
         max_source_tokens=data.max_source_tokens,
         max_target_tokens=data.max_target_tokens,
+        labels=prepared.labels,
         file=file,
     )
 

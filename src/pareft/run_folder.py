@@ -1,5 +1,6 @@
 """The folder of a run: whose it is, and the adapter or weights in it."""
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ PLANNING = "planning.json"  # how a criterion chose the plan
 LIGHT = "light"  # what early pruning found, where no comparison keeps it for several arms
 COMPARISON, EFFICIENCY = "comparison.json", "efficiency.json"  # beside the runs that were compared and measured together
 PLANS = "_plans"  # there, too: what criteria chose; no arm can be called so
+LABELS = "labels.json"  # of a run that classifies
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
 CHECKPOINTS, STARTED, TRAINED, PREFIX, ENCODED = "checkpoints", "start.json", "trained.json", "prefix", "encoded/train.arrow"
 TAUGHT, TEACHER, SOFT = "taught.json", "teacher", "soft"  # in the checkpoints: the teacher's record, its texts, its chances
@@ -118,6 +120,12 @@ def find_plans(folder: Path) -> Path | None:
     """Where the comparison that a run belongs to keeps the plans of criteria, if it does."""
     beside = folder.absolute().parent / PLANS
     return beside if beside.is_dir() else None
+
+
+def read_labels(folder: Path) -> list[str] | None:
+    """The labels that a run tells apart, none if they are numbers; `None` of one that writes texts."""
+    path = folder / LABELS
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def is_run(folder: Path) -> bool:

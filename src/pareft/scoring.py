@@ -9,11 +9,12 @@ import polars as pl
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pareft.data.prepared import digest_frames
+from pareft.data.prepared import digest_frames, list_sources
 from pareft.errors import RunError
 from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores
 from pareft.evaluation.predictions import Predictions, list_examples, make_key, predict, read_rows, write_rows
+from pareft.models.structure import classifies
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe
 from pareft.records import Protocol
@@ -44,7 +45,7 @@ def evaluate_split(
         predict(
             model,
             tokenizer,
-            zip(frame["id"], (recipe.data.prefix + text for text in frame["source"]), strict=True),
+            zip(frame["id"], list_sources(frame, prefix=recipe.data.prefix), strict=True),
             written,
             settings,
             max_source_tokens=recipe.data.max_source_tokens,
@@ -77,7 +78,7 @@ def score_validation(
         update={
             "num_beams": 1,
             "max_new_tokens": min(train.evaluate_max_new_tokens, recipe.evaluate.max_new_tokens),
-            "metrics": list(dict.fromkeys(["rouge", METRIC_OF[train.best_metric]])),
+            "metrics": list(dict.fromkeys([*(() if classifies(model) else ("rouge",)), METRIC_OF[train.best_metric]])),
         }
     )
     scored = evaluate_split(model, tokenizer, frame, target, recipe, settings=settings)

@@ -20,6 +20,7 @@ from pydantic import (
 
 from pareft.errors import suggest
 
+PAIRED = "\x00"  # between two texts that are one source
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -29,10 +30,16 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
+TaskName = Literal["generation", "classification", "regression"]
+
+
 class DataSettings(Settings):
     """Where examples come from. `path`: a prepared folder, a CSV, TSV, JSONL or Parquet file, or a data set on the Hub.
 
-    Or a file per split in `train`, `validation` and `test`; `path` is then the folder they are in.
+    Or a file per split in `train`, `validation` and `test`; `path` is then their folder. `source`, `pair` and `target` are
+    columns: a text, a second one that goes with it, and what is to come of them. `task`: texts are written (`generation`), or an
+    encoder says which label (`classification`) or number (`regression`) is the target; `null`: texts are written by bases that do,
+    and others classify.
     """
 
     path: str | None = None
@@ -41,6 +48,8 @@ class DataSettings(Settings):
     test: str | None = None
     source: str = "source"
     target: str = "target"
+    pair: str | None = None
+    task: TaskName | None = None
     prefix: str = ""
     max_source_tokens: PositiveInt = 1024
     max_target_tokens: PositiveInt = 128

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from pareft.readying import Prepared, build_model, recomputes
 from pareft.recipe import Recipe
@@ -20,6 +20,7 @@ from pareft.teaching.opening import forecast_bytes
 from pareft.tuning.distilling import Distiller
 from pareft.tuning.fast import quicken
 from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
+from pareft.tuning.learning import make_collator
 from pareft.tuning.prefix.serving import keep_prefix
 
 
@@ -45,7 +46,7 @@ class Stepper:
         self._optimizer = torch.optim.AdamW(
             self._trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        self._collate: Any = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=multiple) if tokenizer else None
+        self._collate: Any = make_collator(model, tokenizer, multiple=multiple) if tokenizer else None
 
     def step(self, rows: Sequence[dict[str, Any]]) -> float:
         """Train on a batch of rows with `input_ids`, `attention_mask` and `labels`; returns the seconds, padding not among them."""

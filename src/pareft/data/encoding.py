@@ -9,6 +9,7 @@ import polars as pl
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from pareft.data.tasks import Labels, as_learnt
 from pareft.errors import DataError
 from pareft.runtime import find_processes
 
@@ -22,25 +23,29 @@ def encode(
     prefix: str,
     max_source_tokens: int,
     max_target_tokens: int,
+    labels: Labels | None = None,
     file: Path | None = None,
 ) -> Dataset:
     """`input_ids`, `attention_mask` and `labels` of every row, truncated, not padded: in a file, mapped into memory, or without
-    one, in memory. Of several processes, the first writes.
+    one, in memory. Of several processes, the first writes. With `labels`, targets are what a classifier learns; where a source is
+    two texts and the tokenizer tells them apart, `token_type_ids` do.
     """
+    columns = [column for column in ("source", "pair", "target") if column in frame.columns]
 
-    def encode_rows(rows: Mapping[str, list[str]]) -> Mapping[str, list[list[int]]]:
-        sources = tokenizer([prefix + text for text in rows["source"]], truncation=True, max_length=max_source_tokens)
-        targets = tokenizer(text_target=rows["target"], truncation=True, max_length=max_target_tokens)
-        return {
-            "input_ids": sources["input_ids"],
-            "attention_mask": sources["attention_mask"],
-            "labels": targets["input_ids"],
-        }
+    def encode_rows(rows: Mapping[str, list[str]]) -> Mapping[str, Any]:
+        pairs = rows.get("pair")
+        sources = tokenizer([prefix + text for text in rows["source"]], pairs, truncation=True, max_length=max_source_tokens)
+        if labels is None:
+            learnt = tokenizer(text_target=rows["target"], truncation=True, max_length=max_target_tokens)["input_ids"]
+        else:
+            learnt = as_learnt(rows["target"], labels)
+        types = {"token_type_ids": sources["token_type_ids"]} if pairs and "token_type_ids" in sources else {}
+        return {"input_ids": sources["input_ids"], "attention_mask": sources["attention_mask"], **types, "labels": learnt}
 
     def encode_all(**where: Any) -> Dataset:
-        table = Dataset.from_polars(frame.select("source", "target"))
+        table = Dataset.from_polars(frame.select(columns))
         return table.map(
-            encode_rows, batched=True, batch_size=AT_A_TIME, remove_columns=["source", "target"], new_fingerprint="encoded", **where
+            encode_rows, batched=True, batch_size=AT_A_TIME, remove_columns=columns, new_fingerprint="encoded", **where
         )
 
     if file is None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pareft.data.batches import digest_pair
 from pareft.errors import DataError
+from pareft.settings import PAIRED
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,7 +80,14 @@ def digest_frames(splits: "Mapping[str, pl.DataFrame]") -> str:
     """Identify the examples of frames."""
     return digest_splits(
         {
-            name: b"".join(digest_pair(*row) for row in frame.select("source", "target").iter_rows())
+            name: b"".join(digest_pair(*row) for row in zip(list_sources(frame), frame["target"], strict=True))
             for name, frame in splits.items()
         }
     )
+
+
+def list_sources(frame: "pl.DataFrame", *, prefix: str = "") -> list[str]:
+    """The sources, each with the second text that goes with it, if there are such."""
+    pairs = frame["pair"] if "pair" in frame.columns else None
+    texts = [prefix + text for text in frame["source"]]
+    return texts if pairs is None else [f"{text}{PAIRED}{pair}" for text, pair in zip(texts, pairs, strict=True)]

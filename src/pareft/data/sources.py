@@ -105,11 +105,12 @@ def read_hub(name: str) -> dict[str, Any]:
 
 
 def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl.DataFrame:
-    if lost := [column for column in (settings.source, settings.target) if column not in table.columns]:
+    named = [column for column in (settings.source, settings.target, settings.pair) if column]
+    if lost := [column for column in named if column not in table.columns]:
         known = [] if find_format(Path(where)) in HEADED else table.columns
         there = name_missing(lost, table.columns, wanted=known)
         raise DataError(f"{where}: {there}. Name the columns in data.source and data.target.")
-    for column in (settings.source, settings.target):
+    for column in named:
         if table.schema[column].is_nested():
             raise DataError(f"{where}: column {column!r} holds {table.schema[column]}, not text; join it to one text per row first")
     ids = (
@@ -118,5 +119,7 @@ def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl
         else pl.int_range(pl.len()).cast(pl.String)
     )
     texts = [pl.col(settings.source).cast(pl.String).alias("source"), pl.col(settings.target).cast(pl.String).alias("target")]
+    if settings.pair:
+        texts.append(pl.col(settings.pair).cast(pl.String).fill_null("").alias("pair"))
     frame = table.select(ids.alias("id"), *texts)
     return frame.filter(pl.all_horizontal(pl.col("source", "target").fill_null("").str.strip_chars() != ""))

@@ -13,7 +13,7 @@ from pareft.errors import ModelError
 from pareft.evaluation.beams import share_sources
 from pareft.evaluation.repeats import NoRepeat
 from pareft.records import Identity
-from pareft.settings import EvaluateSettings
+from pareft.settings import PAIRED, EvaluateSettings
 
 MULTIPLE = 16  # to which sources are padded: processors keep a program for every shape they meet, so that few shapes save memory
 WINDOW = 512  # sources that are sorted by length together, so that no more are held in memory
@@ -26,6 +26,7 @@ class Batch:
     indices: tuple[int, ...]
     ids: tuple[Identity, ...]
     tokens: tuple[list[int], ...]
+    types: tuple[list[int], ...] = ()  # of every token, which of two texts it is of, where the tokenizer says so
 
 
 def make_batches(
@@ -42,7 +43,10 @@ def make_batches(
     """
     stream = iter(enumerate(sources))
     while window := list(islice(stream, WINDOW)):
-        encoded = tokenizer([text for _, (_, text) in window], truncation=True, max_length=max_source_tokens)["input_ids"]
+        parts = [text.partition(PAIRED) for _, (_, text) in window]
+        pairs = [pair for _, _, pair in parts] if any(separator for _, separator, _ in parts) else None
+        inputs = tokenizer([text for text, _, _ in parts], pairs, truncation=True, max_length=max_source_tokens)
+        encoded, types = inputs["input_ids"], inputs.get("token_type_ids") if pairs else None
         order = sorted(range(len(window)), key=lambda place: -len(encoded[place]))
         start = 0
         while start < len(order):
@@ -53,6 +57,7 @@ def make_batches(
                 tuple(window[place][0] for place in chosen),
                 tuple(window[place][1][0] for place in chosen),
                 tuple(encoded[place] for place in chosen),
+                tuple(types[place] for place in chosen) if types else (),
             )
             start += size
 

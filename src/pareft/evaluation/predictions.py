@@ -17,9 +17,11 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import RunError
+from pareft.evaluation.classifying import classify_batch
 from pareft.evaluation.generation import Batch, make_batches, write_batch
 from pareft.files import fill_file, open_alone, open_private
 from pareft.models.digests import LAYERS_KEY, PLAN_KEY, digest_state
+from pareft.models.structure import classifies
 from pareft.records import Identity
 from pareft.runtime import Processes
 from pareft.settings import EvaluateSettings
@@ -45,7 +47,11 @@ def make_key(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, setting
     """What predictions depend on: weights, config, tokenizer, how is written, versions, and `sources`, whatever tells these from
     others.
     """
-    configs = [model.config.to_dict(), model.generation_config.to_dict()] if model.generation_config else [model.config.to_dict()]
+    configs = (
+        [model.config.to_dict(), model.generation_config.to_dict()]
+        if getattr(model, "generation_config", None)
+        else [model.config.to_dict()]
+    )
     content = [
         digest_state(model),
         [{key: value for key, value in config.items() if key not in _NOT_HOW} for config in configs],
@@ -171,16 +177,17 @@ def predict(
     max_source_tokens: int,
     on_progress: Callable[[int], None],
 ) -> None:
-    """Write a target for every (id, source) that has none yet; `on_progress` gets how many are done.
+    """Write a target for every (id, source) that has none yet, or classify it; `on_progress` gets how many are done.
 
     Every process takes each so manieth batch; then all wait for each other.
     """
-    processes, done = written.processes, 0
+    processes, done, labelling = written.processes, 0, classifies(model)
     model.eval()
     for number, batch in enumerate(make_batches(sources, tokenizer, settings, max_source_tokens=max_source_tokens)):
         done += len(batch.indices)
         if number % processes.count == processes.rank and not written.holds(batch):
-            written.append(batch, write_batch(model, tokenizer, batch, settings))
+            found = classify_batch(model, tokenizer, batch) if labelling else write_batch(model, tokenizer, batch, settings)
+            written.append(batch, found)
         on_progress(done)
     processes.wait()
 

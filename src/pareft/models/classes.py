@@ -11,6 +11,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from pareft.errors import ModelError
 from pareft.models.families import find_family
 
+CLASSIFIER = "AutoModelForSequenceClassification"  # the head that gives a label, or a number, for a text
+
 
 def find_class(config: PreTrainedConfig, head: Any = None) -> type[PreTrainedModel]:
     """The stock class of a base: by `head`, an Auto class or its name; else the one it was saved as, or its family's usual one if

@@ -56,6 +56,11 @@ def part_head(model: PreTrainedModel, stored: Collection[str] = ()) -> None:
     head.weight = nn.Parameter(torch.randn_like(head.weight) * model.config.d_model**-0.5)
 
 
+def classifies(model: Any) -> bool:
+    """Whether a model, with adapters or without, gives a label or number for a text, and writes none."""
+    return type(model).__name__.endswith("ForSequenceClassification")
+
+
 def find_layers(model: Any, stack: Stack) -> nn.ModuleList:
     """The layers of a model's stack; the model may be on `meta`."""
     body = getattr(model, stack.part) if stack.part else model

@@ -13,7 +13,6 @@ import torch
 from datasets import Dataset
 from peft import PeftModel
 from transformers import (
-    DataCollatorForSeq2Seq,
     EarlyStoppingCallback,
     PrinterCallback,
     Seq2SeqTrainingArguments,
@@ -32,8 +31,7 @@ from pareft.settings import FastSettings, TrainSettings
 from pareft.tuning.allocating import AllocateRanks, needs_allocating
 from pareft.tuning.distilling import Distiller
 from pareft.tuning.fast import quicken
-from pareft.tuning.fast.batches import MULTIPLE
-from pareft.tuning.learning import Learner
+from pareft.tuning.learning import Learner, make_collator
 
 LENT = ("use_cache", "bos_token_id", "eos_token_id", "pad_token_id")  # what the trainer changes in a config
 Evaluate = Callable[[Any, int], dict[str, float]]
@@ -154,7 +152,7 @@ def train(
             train_dataset=task.examples,
             eval_dataset=task.examples,  # it wants one; `evaluate` has its own
             processing_class=task.tokenizer,
-            data_collator=DataCollatorForSeq2Seq(task.tokenizer, model, pad_to_multiple_of=MULTIPLE),
+            data_collator=make_collator(model, task.tokenizer),
         )
         trainer.remove_callback(PrinterCallback)
         if needs_allocating(model):
@@ -260,12 +258,12 @@ def lend(model: PreTrainedModel) -> Iterator[None]:
     so; a checkpoint saved like that would generate without a cache.
     """
     held = [model, model.get_base_model()] if isinstance(model, PeftModel) else [model]
-    own, config = copy.deepcopy(model.generation_config), vars(model.config)
+    own, config = copy.deepcopy(getattr(model, "generation_config", None)), vars(model.config)
     kept = {key: config[key] for key in LENT if key in config}
     try:
         yield
     finally:
-        for holder in held:
+        for holder in held if own else ():
             holder.generation_config = own
         for key in LENT:
             config.pop(key, None)

@@ -9,7 +9,7 @@ from pareft.settings import FastSettings
 
 Batch = Mapping[str, torch.Tensor]
 MULTIPLE = 8  # to which the lengths of a batch, and of its parts, are padded
-SOURCES = ("input_ids", "attention_mask")  # whose columns are the source's; those of all else are the target's
+SOURCES = ("input_ids", "attention_mask", "token_type_ids")  # whose columns are the source's; those of all else are the target's
 IGNORED = -100  # in labels: padding
 PASS_OPERATIONS = {"cpu": 1e10, "cuda": 2e13}  # what could be computed in the time that one more pass costs by itself
 TOKENS = 4096  # of a part on a processor: matrices this large are multiplied as fast as any
@@ -36,13 +36,15 @@ def split(batch: Batch, *, tokens: int | None, pass_tokens: int) -> list[dict[st
     a single example does. Sums over all parts are sums over the batch.
 
     Args:
-        batch: `input_ids` and `attention_mask` (examples, sources), `labels` (examples, targets), and what goes along with these.
+        batch: `input_ids` and `attention_mask` (examples, sources), `labels` (examples, targets) or (examples).
         tokens: of a part, sources and targets together; `None`: any number.
         pass_tokens: how many tokens could be computed in the time that one more part takes by itself.
     """
     sources, targets = batch["attention_mask"] != 0, batch["labels"] != IGNORED
+    if targets.dim() == 1:  # a label, and no text
+        targets = torch.zeros_like(sources[:, :0])
     counts = zip(sources.sum(1).tolist(), targets.sum(1).tolist(), strict=True)
-    lengths = [(_round_up(source), _round_up(target)) for source, target in counts]
+    lengths = [(_round_up(source), _round_up(target) if targets.shape[1] else 0) for source, target in counts]
     order = sorted(range(len(lengths)), key=lambda row: (sum(lengths[row]), lengths[row]))
     parts = _choose([lengths[row] for row in order], tokens, pass_tokens)
     if len(parts) == 1:

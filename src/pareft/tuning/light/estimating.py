@@ -7,13 +7,12 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from transformers import DataCollatorForSeq2Seq, PrinterCallback, Seq2SeqTrainingArguments, TrainerCallback
+from transformers import PrinterCallback, Seq2SeqTrainingArguments, TrainerCallback
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from pareft.settings import FastSettings
 from pareft.tuning.fast import quicken
-from pareft.tuning.fast.batches import MULTIPLE
-from pareft.tuning.learning import Learner
+from pareft.tuning.learning import Learner, make_collator
 from pareft.tuning.light.importance import Importance, Watch, watch
 from pareft.tuning.training import OnProgress, lend
 
@@ -74,7 +73,7 @@ def estimate(
             args=arguments,
             train_dataset=examples,
             processing_class=tokenizer,
-            data_collator=DataCollatorForSeq2Seq(tokenizer, model, pad_to_multiple_of=MULTIPLE),
+            data_collator=make_collator(model, tokenizer),
             callbacks=[_Tell(on_progress)],
         )
         trainer.remove_callback(PrinterCallback)

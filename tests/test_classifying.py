@@ -1,0 +1,131 @@
+"""Encoders that classify: labels, numbers and pairs of texts by the same path, and what does not go."""
+
+import json
+
+import polars as pl
+import pytest
+from conftest import TEXTS, make_tokenizer
+from tiny import make_model
+from transformers import AutoModelForSequenceClassification
+
+import pareft
+from pareft.errors import PareftError
+from pareft.lightening import lighten
+from pareft.readying import prepare
+from pareft.recipe import override, resolve
+
+
+@pytest.fixture(scope="session")
+def encoders(tmp_path_factory):
+    """Tiny encoders with a tokenizer, by family; their vocabularies are the tokenizer's."""
+    folders = {}
+    for name in ("bert", "roberta"):
+        folders[name] = tmp_path_factory.mktemp(name)
+        tokenizer, model = make_tokenizer(), make_model(name)
+        model.resize_token_embeddings(len(tokenizer))
+        model.config.pad_token_id = tokenizer.pad_token_id
+        model.save_pretrained(folders[name])
+        tokenizer.save_pretrained(folders[name])
+    return folders
+
+
+@pytest.fixture
+def task(encoders, tmp_path):
+    """A recipe of two labels, and its table: the label is whether two texts are the same."""
+    rows = [
+        {"one": TEXTS[i % 8][:24], "two": TEXTS[(i + (i // 8) % 2) % 8][:24], "same": str(1 - (i // 8) % 2), "how much": str(i % 8)}
+        for i in range(64)
+    ]
+    pl.DataFrame(rows).write_csv(tmp_path / "table.csv")
+    return {
+        "base": str(encoders["bert"]),
+        "data": {"path": str(tmp_path / "table.csv"), "source": "one", "pair": "two", "target": "same", "max_source_tokens": 40},
+        "prune": {"layers": "alternating"},
+        "adapt": {"target": "all", "rank": 4, "dropout": 0.0},
+        "train": {
+            "max_steps": 6,
+            "batch_size": 8,
+            "warmup_steps": 0,
+            "learning_rate": 5e-3,
+            "evaluate_every": 0.5,
+            "best_metric": "accuracy",
+            "precision": "fp32",
+        },
+        "evaluate": {"metrics": ["classification"]},
+        "measure": None,
+    }
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+@pytest.mark.parametrize("adapter", [True, False])
+def test_a_run_classifies_and_is_read_back(task, encoders, tmp_path, family, adapter):
+    changes = {"base": str(encoders[family])} | ({} if adapter else {"adapt": None, "prune": None})
+    record = pareft.run(resolve(override(task, changes)), out=tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert {row["prediction"] for row in rows} <= {"0", "1"}
+    share = 100 * sum(row["prediction"] == row["reference"] for row in rows) / len(rows)
+    assert record.scores["accuracy"] == pytest.approx(share, abs=1e-3)
+    assert {"accuracy", "macro_f1", "matthews"} <= record.scores.keys()
+    assert json.loads((tmp_path / "run" / "labels.json").read_text()) == ["0", "1"]
+    model = pareft.load(tmp_path / "run")
+    assert list(model.config.id2label.values()) == ["0", "1"]
+    again = pareft.evaluate(tmp_path / "run")
+    assert again.scores["accuracy"].value == pytest.approx(record.scores["accuracy"], abs=0.01)
+    if not adapter:
+        stock, report = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "weights", output_loading_info=True)
+        assert not any(report.values())
+        assert stock.config.label2id == {"0": 0, "1": 1}
+
+
+def test_numbers_are_learnt_and_correlated(task, tmp_path):
+    changes = {
+        "data.target": "how much",
+        "data.task": "regression",
+        "evaluate.metrics": ["regression"],
+        "train.best_metric": "pearson",
+    }
+    record = pareft.run(resolve(override(task, changes)), out=tmp_path / "run")
+    assert {"pearson", "spearman"} <= record.scores.keys()
+    rows = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert len({float(row["prediction"]) for row in rows}) > 1
+    assert pareft.load(tmp_path / "run").config.num_labels == 1
+
+
+def test_early_pruning_of_an_encoder(task, tmp_path):
+    light = {"steps": 4, "heads": 0.5, "neurons": 0.5, "modules": 0.5, "ranks": 0.5}
+    record = pareft.run(resolve(override(task, {"light": light})), out=tmp_path / "run")
+    assert record.light.heads == {"encoder.self": [2] * len(record.light.heads["encoder.self"])}
+    assert 0.4 < record.light.removed_ratio < 0.6
+    again = pareft.evaluate(tmp_path / "run")
+    assert again.scores["accuracy"].value == pytest.approx(record.scores["accuracy"], abs=0.01)
+    found = lighten(prepare(resolve(override(task, {"light": light}))), tmp_path / "run" / "light")
+    assert any("classifier" in name for name in found.trimmed.tensors)  # the head goes on from the estimation, too
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"evaluate.metrics": ["rouge"]}, r"let evaluate.metrics be \[classification\]"),
+        ({"train.best_metric": "rouge1"}, "train.best_metric accuracy"),
+        ({"distill": {}}, "let it be null"),
+        ({"data.task": "generation"}, "encoders that classify"),
+        (
+            {"data.task": "regression", "evaluate.metrics": ["regression"], "train.best_metric": "pearson", "data.target": "one"},
+            "is no number",
+        ),
+        ({"data.target": "one", "data.limit": {"train": 3}}, "which no training example has|different values"),
+        ({"data.pair": "three"}, "three"),
+        ({"prune": {"by": "influence", "keep": 3}}, "magnitude and rules do not"),
+        ({"adapt.start": "gap"}, "this base classifies"),
+        ({"evaluate.untouched": True}, "no head for the task yet"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(task, tmp_path, changes, message):
+    with pytest.raises(PareftError, match=message):
+        pareft.run(resolve(override(task, changes)), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_base_that_writes_does_not_classify(task, bases, tmp_path):
+    with pytest.raises(PareftError, match="writes labels as texts"):
+        pareft.run(resolve(override(task, {"base": str(bases["bart"]), "data.task": "classification"})), out=tmp_path / "run")
