@@ -4,6 +4,9 @@ Everything in `report` is a function of it.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from pydantic import Field
 
 from pareft.comparison import Comparison
 from pareft.data.prepared import digest_frames
@@ -29,8 +32,9 @@ class Example(Record):
 
 
 class ArmReport(Record):
-    """How an arm was made: layers kept of those the base has, by stack, 0-based, and how a criterion chose them, if one did; the
-    training's log, seconds and precision.
+    """How an arm was made: layers kept of those the base has, by stack, 0-based, and how a criterion chose them, if one did; where
+    layers were narrowed, how many heads and neurons they had, and how many each kept one keeps; the training's log, seconds and
+    precision.
     """
 
     arm: str
@@ -38,6 +42,8 @@ class ArmReport(Record):
     depths: dict[str, int]
     layers: dict[str, list[int]]
     planning: PlanningRecord | None = None
+    widths: dict[str, int] = Field(default_factory=dict)
+    kept: dict[str, dict[int, int]] = Field(default_factory=dict)
     seed: int
     steps: int
     best_step: int | None
@@ -83,7 +89,8 @@ def collect_report(
         layers = {stack: list(kept) for stack, kept in plan.layers.items()}
         same = record.model_dump(include=set(ArmReport.model_fields) - {"arm"})
         planned = read_planning(folders[row.arm])
-        arms.append(ArmReport(arm=row.arm, depths=plan.depths, layers=layers, planning=planned, **same))
+        narrow: dict[str, Any] = {"widths": plan.widths, "kept": plan.count_units()} if plan.narrows else {}
+        arms.append(ArmReport(arm=row.arm, depths=plan.depths, layers=layers, planning=planned, **narrow, **same))
     if protocol is None:
         raise RunError("none of these folders holds a finished run")
     written = {row.arm: read_rows(folders[row.arm] / PREDICTIONS) for row in comparison.rows}

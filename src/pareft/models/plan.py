@@ -119,6 +119,14 @@ class PruningPlan(BaseModel):
         """The feed-forward neurons that a kept layer keeps, by the layer's number in the base."""
         return self.neurons.get(stack, {}).get(layer) or tuple(range(self.widths[stack]))
 
+    def count_units(self) -> dict[str, dict[int, int]]:
+        """How many heads of each `stack.attention`, and neurons of each stack, every kept layer keeps."""
+        counted: dict[str, dict[int, int]] = {}
+        for key in self.widths:
+            find = self.kept_heads if "." in key else self.kept_neurons
+            counted[key] = {layer: len(find(key, layer)) for layer in self.layers[key.partition(".")[0]]}
+        return counted
+
     def describe(self) -> str:
         """What is kept, in words: `8 of 12 encoder layers, 8 of 12 decoder layers`, and how many heads and neurons."""
         words = [f"{len(kept)} of {self.depths[stack]} {stack} layers" for stack, kept in self.layers.items()]

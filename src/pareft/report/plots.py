@@ -15,6 +15,7 @@ from pareft.records import ArmEfficiency, name_score
 from pareft.report.choices import Chosen, draw_choices
 from pareft.report.figure import COLOURS, INK, OURS, dress, settle, start_figure
 from pareft.report.labelling import name_points, say_plainly
+from pareft.report.widths import Narrowed, draw_widths
 from pareft.reporting import ArmReport, Report
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")  # more than colours, so that the pairs are many
@@ -26,6 +27,7 @@ CAPTIONS = {
     "quality-trained": "Vertical lines: 95 % intervals. Up and to the left is better; the axis is logarithmic.",
     "curves": "As logged in training. A ring: the step whose weights were kept.",
     "choices": "What every layer scored, in colour those that stay; of a search, the loss as layers went one after the other.",
+    "widths": "Of every kept layer, what stays of its heads and feed-forward neurons; layers without a bar are dropped.",
     "steps": f"Bars: the median step and the highest memory. Thin lines: {SPREAD[1] - SPREAD[0]} % of the single steps.",
 }
 Reading = tuple[list[float], list[float]]  # steps and what was logged at them
@@ -51,6 +53,7 @@ def draw_plots(report: Report) -> dict[str, Figure]:
         "quality-trained": _draw_quality(rows, signs, whose, "Trained parameters", lambda row: row.trainable or None),
         "curves": _draw_curves(report, signs),
         "choices": draw_choices(_list_choices(report)),
+        "widths": draw_widths(_list_narrowed(report)),
         "steps": _draw_steps(report, signs),
     }
     return {stem: figure for stem, figure in drawn.items() if figure}
@@ -61,6 +64,13 @@ def _list_choices(report: Report) -> list[Chosen]:
     by_plan = {arm.plan_fingerprint: arm for arm in reversed(report.arms) if arm.planning}
     arms = [arm for arm in report.arms if arm is by_plan.get(arm.plan_fingerprint)]
     return [Chosen(arm.depths, arm.layers, arm.planning, f"{say_plainly(arm.arm)}, ") for arm in arms if arm.planning]
+
+
+def _list_narrowed(report: Report) -> list[Narrowed]:
+    """Every plan that narrows once, by the first arm that has it."""
+    first = {arm.plan_fingerprint: arm for arm in reversed(report.arms) if arm.kept}
+    arms = [arm for arm in report.arms if arm is first.get(arm.plan_fingerprint)]
+    return [Narrowed(arm.depths, arm.widths, arm.kept, f"{say_plainly(arm.arm)}, ") for arm in arms]
 
 
 def _draw_quality(
