@@ -66,9 +66,9 @@ def _scale(arm: ArmEfficiency, pace: float) -> ArmEfficiency:
     return arm.model_copy(update=seconds | {"median_step_seconds": round(arm.median_step_seconds * pace, 5)})
 
 
-def join(parts: Iterable[Scores]) -> Scores:
+def join(parts: Iterable[Scores], scores: Sequence[str]) -> Scores:
     """The examples of all seeds as one corpus of means."""
-    return average([{name: example[name] for name in SCORES} for part in parts for example in part.examples])
+    return average([{name: example[name] for name in scores} for part in parts for example in part.examples])
 
 
 def summarise(
@@ -76,18 +76,19 @@ def summarise(
     folders: Mapping[str, Sequence[Path]],
     efficiency: EfficiencyRecord,
     metrics: list[str],
+    scores: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """A row for every arm: means over the seeds, with deviations, and what is kept of full with its interval."""
-    scored = {name: join(_read(place, metrics) for place in places) for name, places in folders.items()}
-    rows = []
+    """A row for every arm: means over the seeds, with deviations, and what is kept of the first with its interval."""
+    scored = {name: join((_read(place, metrics) for place in places), scores) for name, places in folders.items()}
+    rows, first = [], next(iter(records))
     for name, found in records.items():
-        kept = shares(scored[name], scored["full"], {score: [score] for score in SCORES})
+        kept = shares(scored[name], scored[first], {score: [score] for score in scores})
         seconds = [_count_seconds(record) for record in found]
         rows.append(
             {
                 "arm": name,
-                "scores": {score: [record.scores[score] for record in found] for score in SCORES},
-                "kept": {score: kept[score].rounded().model_dump() for score in SCORES},
+                "scores": {score: [record.scores[score] for record in found] for score in scores},
+                "kept": {score: kept[score].rounded().model_dump() for score in scores},
                 "trained_percent": 100 * found[0].parameters.trainable / found[0].parameters.base,
                 "peak_bytes": efficiency.arms[name].peak_bytes,
                 "step_seconds": efficiency.arms[name].median_step_seconds,
@@ -110,18 +111,19 @@ def _count_seconds(record: RunRecord) -> float:
 
 
 def tabulate(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:
-    """Markdown. Time: steps times the median step, as a part of full's; seconds: of the runs, one after the other; test: of writing
-    for the test split and scoring.
+    """Time: steps times the median step, a part of the first arm's; seconds: of the runs, one after the other; test: of
+    writing for the test split and scoring.
     """
-    heads = [*map(name_score, SCORES), *(f"{name_score(score)} kept %" for score in SCORES[:2])]
+    names = list(rows[0]["scores"])
+    heads = [*map(name_score, names), *(f"{name_score(score)} kept %" for score in names[:2])]
     lines = [
         "| arm | " + " | ".join(heads) + " | trained % | memory MB | time % | seconds | test s | steps |",
         "| --- |" + " ---: |" * (len(heads) + 6),
     ]
     first = rows[0]["step_seconds"] * rows[0]["steps"][0]
     for row in rows:
-        scores = [f"{mean(row['scores'][score]):.1f}" + _deviate(row["scores"][score]) for score in SCORES]
-        kept = [_show(ScoreRecord(**row["kept"][score])) for score in SCORES[:2]]
+        scores = [f"{mean(row['scores'][score]):.1f}" + _deviate(row["scores"][score]) for score in names]
+        kept = [_show(ScoreRecord(**row["kept"][score])) for score in names[:2]]
         share = 100 * row["step_seconds"] * row["steps"][0] / first
         cells = [*scores, *kept, f"{row['trained_percent']:.1f}", f"{row['peak_bytes'] / 1e6:,.0f}"]
         cells += [f"{share:.0f}", f"{mean(row['seconds']):.0f}", f"{mean(row['test_seconds']):.1f}"]
@@ -140,19 +142,28 @@ def _show(kept: ScoreRecord) -> str:
 
 
 def run_tasks(doc: str | None, arms: Collection[str], tasks: Sequence[str], measure_task: MeasureTask) -> None:
-    """The command line of a benchmark: of which `tasks`, seeds and arms, of which full is always one, `measure_task` is asked."""
+    """The command line of a benchmark: of which `tasks`, seeds and arms, the first being always one, `measure_task` is asked."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(tasks))
+    parser.add_argument("--tasks", nargs="+", choices=list(tasks), default=list(tasks))
     parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
     parser.add_argument("--arms", nargs="+", choices=list(arms), default=list(arms))
     args = parser.parse_args()
-    chosen = ["full", *(arm for arm in arms if arm in args.arms and arm != "full")]
+    first = next(iter(arms))
+    chosen = [first, *(arm for arm in arms if arm in args.arms and arm != first)]
     for name in args.tasks:
         measure_task(name, args.out, args.seeds, chosen, Console())
 
 
-def run_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], efficiency: EfficiencyRecord, console: Console) -> None:
+def run_seeds(
+    recipe: Recipe,
+    folder: Path,
+    seeds: Sequence[int],
+    efficiency: EfficiencyRecord,
+    console: Console,
+    *,
+    scores: Sequence[str] = SCORES,
+) -> None:
     """Every arm of a recipe with every seed, below `folder`; the table is written anew after each seed."""
     records: dict[str, list[RunRecord]] = {arm: [] for arm in recipe.arms}
     folders: dict[str, list[Path]] = {arm: [] for arm in recipe.arms}
@@ -162,9 +173,9 @@ def run_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], efficiency: Ef
             place = folder / str(seed) / arm
             records[arm].append(record := run(seeded, out=place, arm=arm))
             folders[arm].append(place)
-            values = " ".join(f"{name_score(score)} {record.scores[score]:.2f}" for score in SCORES)
+            values = " ".join(f"{name_score(score)} {record.scores[score]:.2f}" for score in scores)
             console.print(f"{folder.name} {seed} {arm}: {values}, {_count_seconds(record):.0f} s")
         done = list(seeds[: len(records["full"])])
-        rows = summarise(records, folders, efficiency, list(recipe.evaluate.metrics))
+        rows = summarise(records, folders, efficiency, list(recipe.evaluate.metrics), scores)
         write_json(folder / "table.json", {"task": folder.name, "seeds": done, "rows": rows})
         write_atomic(folder / "table.md", tabulate(rows, len(done)))

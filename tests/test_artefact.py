@@ -162,7 +162,7 @@ for inputs in case:
 """
 
 
-@pytest.mark.parametrize("run", ["lora", "t5"], indirect=True)
+@pytest.mark.parametrize("run", ["lora", pytest.param("t5", marks=pytest.mark.slow)], indirect=True)
 def test_onnx_computes_the_same_at_other_sizes(run, tmp_path):
     pytest.importorskip("onnxscript")
     done = pareft.export(run, tmp_path / "out", "onnx")

@@ -148,7 +148,7 @@ def start_two(*arguments, cwd, launcher="torchrun"):
     return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, env=environment, cwd=cwd, check=False)
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", ["torchrun", pytest.param("accelerate", marks=pytest.mark.slow)])
 def test_two_processes_write_the_same_file_as_one(run, tmp_path, launcher):
     pareft.evaluate(run, out=tmp_path / "one")
     done = start_two("evaluate", run, "--out", tmp_path / "two", cwd=tmp_path, launcher=launcher)
@@ -178,7 +178,11 @@ def test_processes_take_each_their_share_and_one_alone_goes_on_with_both(run, tm
     assert (tmp_path / "two" / "predictions.jsonl").read_bytes() == (tmp_path / "one" / "predictions.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize("more", [[], ["adapt=null"], ["distill={top: 8, cache: true}"]])
+BY_LOSS = "prune={by: leave-one-out, keep: 3, examples: 8}"
+MORE = [[], ["adapt=null"], ["distill={top: 8, cache: true}"], pytest.param([BY_LOSS], marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("more", MORE)
 def test_two_processes_train_as_one(run, tmp_path, more):
     """A batch is shared, so that the steps, the losses and what is written are those of one process."""
     recipe = (run / "recipe.yaml").read_text()
@@ -192,6 +196,7 @@ def test_two_processes_train_as_one(run, tmp_path, more):
     assert (two.steps, two.best_step, two.hardware["processes"]) == (one.steps, one.best_step, 2)
     losses = [[entry["loss"] for entry in record.history if "loss" in entry] for record in (one, two)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert two.plan_fingerprint == one.plan_fingerprint
     assert two.scores == pytest.approx(one.scores, abs=1.0)
     assert sorted(path.name for path in (tmp_path / "two" / "validation").iterdir()) == sorted(
         path.name for path in (tmp_path / "one" / "validation").iterdir()
