@@ -87,6 +87,24 @@ def test_what_is_noted_is_of_tokens_alone_and_leaves_no_trace(family, base):
     assert all(len(ranks) == 4 and (ranks > 0).any() for ranks in found[0].ranks.values())
 
 
+def test_a_step_of_no_numbers_counts_nothing():
+    model = pareft.attach(make_model("bart"), LORA)
+    inputs = make_inputs(model)
+    batch = {"input_ids": inputs["input_ids"], "labels": inputs["input_ids"]}
+    found = []
+    for broken in (False, True):
+        with watch(model, first=0) as watched:
+            for step in range(2):
+                watched.enter(step)
+                model.train()(**batch).loss.backward()
+                if broken and step == 1:
+                    model.get_base_model().model.encoder.layers[0].fc1.lora_A["default"].weight.grad[1, 0] = torch.nan
+                watched.note_gradients()
+                model.zero_grad()
+        found.append(watched.find().ranks["model.encoder.layers.0.fc1"])
+    torch.testing.assert_close(found[1], found[0] * torch.tensor([1, 0.5, 1, 1]))
+
+
 def test_parts_of_a_batch_are_noted_as_the_whole():
     model = pareft.attach(make_model("bart"), LORA)
     inputs = make_inputs(model)

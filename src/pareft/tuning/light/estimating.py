@@ -28,7 +28,8 @@ class _Estimator(Learner):
         """As any; before it is told which step it is of, and afterwards that there are gradients."""
         self._watched.enter(self.state.global_step)
         loss = super().training_step(model, inputs, num_items_in_batch)
-        self._watched.note_gradients()
+        scaler = self.accelerator.scaler
+        self._watched.note_gradients(scale=scaler.get_scale() if scaler else 1.0)
         return loss
 
 

@@ -12,8 +12,8 @@ from peft.tuners.lora import LoraLayer
 from pareft.models.families import find_family
 from pareft.models.families.schema import Place
 from pareft.runtime import find_processes
+from pareft.tuning.fast.batches import IGNORED
 
-IGNORED = -100
 ADAPTER = "default"
 
 
@@ -66,29 +66,31 @@ class Watch:
         found = torch.stack([ratios.double().sum(), torch.tensor(ratios.numel(), device=ratios.device).double()])
         self.sums[name] = self.sums[name] + found if name in self.sums else found
 
-    def note_gradients(self) -> None:
-        """Note the step's gradients, which all parts of its batch have added to by the last time this is called for it."""
+    def note_gradients(self, *, scale: float = 1.0) -> None:
+        """Note the step's gradients, which all parts of its batch have added to by the last time this is called for it. `scale`: by
+        what the loss was multiplied, as fp16 needs it.
+        """
         if self.listening:
             for name, layer in self.layers.items():
                 down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
                 if down.grad is not None and up.grad is not None:
-                    self.ratios[name] = rate_ranks(down.detach(), down.grad, up.detach(), up.grad)
+                    self.ratios[name] = rate_ranks(down.detach(), down.grad / scale, up.detach(), up.grad / scale)
 
     def close(self) -> None:
-        """Add a step that is over to the sums; all processes have seen a part of its tokens."""
+        """Add a step that is over to the sums; all processes have seen a part of its tokens. What is no number counts nothing."""
         if self.ratios:
-            together = find_processes().add(torch.stack([self.sums[name] for name in self.layers]))
-            for name, (total, count) in zip(self.layers, together, strict=True):
-                _add(self.modules, name, total / count)
-                _add(self.ranks, name, self.ratios[name])
+            together = find_processes().add(torch.stack([self.sums[name] for name in self.ratios]))
+            for name, (total, count) in zip(self.ratios, together, strict=True):
+                _add(self.modules, name, _clean(total / count))
+                _add(self.ranks, name, _clean(self.ratios[name]))
             self.steps += 1
         self.sums, self.ratios = {}, {}
 
     def find(self) -> Importance:
-        """The means over steps; what is no number counts nothing."""
+        """The means over steps."""
         self.close()
-        modules = {name: float(_clean(value / max(1, self.steps))) for name, value in self.modules.items()}
-        return Importance(modules, {name: _clean(value / max(1, self.steps)).cpu() for name, value in self.ranks.items()})
+        modules = {name: float(value / self.steps) for name, value in self.modules.items()}
+        return Importance(modules, {name: (value / self.steps).cpu() for name, value in self.ranks.items()})
 
 
 @contextmanager

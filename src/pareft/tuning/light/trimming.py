@@ -48,7 +48,7 @@ def trim(adapter: StoredAdapter, kept: Kept, plan: PruningPlan, config: PreTrain
         return Trimmed(settings)
     tensors = {}
     for key, tensor in stored.items():
-        module, part = _split(key, kept, there.modules_to_save or [])
+        module, part = _split(key, kept)
         if module:
             tensors[key] = _cut(tensor.detach().cpu(), part, module, kept.get(module), plan, config).contiguous()
     return Trimmed(settings, tensors)
@@ -61,7 +61,7 @@ def _keep_scale(config: Any, module: str, kept: int, stored: Mapping[str, torch.
     return float(find_alpha(config, module) * (share**0.5 if config.use_rslora else share))
 
 
-def _split(key: str, kept: Kept, whole: list[str]) -> tuple[str, str]:
+def _split(key: str, kept: Kept) -> tuple[str, str]:
     """A tensor's module and its name there; no module where it goes."""
     name = key.removeprefix(PREFIX)
     for mark in (".lora_A.", ".lora_B.", ".base_layer."):
