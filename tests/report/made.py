@@ -51,6 +51,8 @@ def make_arm(arm):
         train_seconds=100.5, train_evaluation_seconds=10, evaluate_seconds=7, precision="fp32", versions={"python": "3.11"},
         hardware={"processor": "one", "threads": 2, "bf16": True}, history=history,
         planning=make_planning() if arm == "lora+l-prun" else None,
+        widths={"encoder": 4} if arm == "lora+l-prun" else {},
+        kept={"encoder": {0: 4, 2: 2}} if arm == "lora+l-prun" else {},
     )  # fmt: skip
 
 
@@ -114,7 +116,8 @@ def make_hostile():
     arms = [
         arm.model_copy(
             update={"arm": named[arm.arm], "plan_fingerprint": text, "precision": text, "versions": {text: text},
-                    "depths": {text: 3}, "layers": {text: [0]}, "hardware": {text: text}}
+                    "depths": {text: 3}, "layers": {text: [0]}, "widths": {text: 4}, "kept": {text: {0: 2}},
+                    "hardware": {text: text}}
         )
         for arm in report.arms
     ]  # fmt: skip

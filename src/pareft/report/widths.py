@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pareft.report.figure import COLOURS, OURS, dress, settle, start_figure
+from pareft.report.labelling import say_plainly
 
-WIDTH, HEIGHT = 3.4, 2.4  # inches of a panel
+WIDTH, HEIGHT = 4.2, 2.8  # inches of a panel
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ def draw_widths(plans: Sequence[Narrowed]) -> Figure | None:
 
 
 def _draw(axes: Axes, plan: Narrowed, key: str) -> None:
-    stack, _, attention = key.partition(".")
+    stack = next(name for name in plan.depths if key == name or key.startswith(f"{name}."))
+    attention = key[len(stack) + 1 :]
     kept, width = plan.kept[key], plan.widths[key]
-    what = f"{stack} {attention} heads" if attention else f"{stack} neurons"
+    what = f"{say_plainly(stack)} {attention} heads" if attention else f"{say_plainly(stack)} neurons"
     dress(axes, f"{plan.name}{what}: {sum(kept.values()):,} of {width * len(kept):,}", "layer of the base", "% kept")
     axes.bar(list(kept), [100 * count / width for count in kept.values()], color=COLOURS[0], width=0.7)
     axes.set_xlim(-0.6, plan.depths[stack] - 0.4)
