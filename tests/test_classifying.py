@@ -1,6 +1,7 @@
 """Encoders that classify: labels, numbers and pairs of texts by the same path, and what does not go."""
 
 import json
+import shutil
 
 import polars as pl
 import pytest
@@ -124,6 +125,16 @@ def test_what_cannot_be_is_refused_before_anything_is_written(task, tmp_path, ch
     with pytest.raises(PareftError, match=message):
         pareft.run(resolve(override(task, changes)), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_text_may_be_as_long_as_the_tokenizer_says(task, encoders, tmp_path):
+    """RoBERTa's config counts two positions that no text has."""
+    folder = tmp_path / "roberta"
+    shutil.copytree(encoders["roberta"], folder)
+    said = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(said | {"model_max_length": 30}))
+    with pytest.raises(PareftError, match="max_source_tokens is 40; the base has 30 positions"):
+        pareft.run(resolve(override(task, {"base": str(folder)})), out=tmp_path / "run")
 
 
 def test_a_base_that_writes_does_not_classify(task, bases, tmp_path):

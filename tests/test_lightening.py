@@ -186,6 +186,10 @@ def test_the_verb_stops_after_the_plan(light, tmp_path, monkeypatch, capsys):
         code, _, said = call(monkeypatch, capsys, *asked[:2], line, *asked[2:])
         assert code == 2
         assert message in said
+    for option in (("--keep", "3"), ("--grid", "rank=2"), ("--symmetric",)):
+        code, _, said = call(monkeypatch, capsys, *asked, *option)
+        assert code == 2
+        assert f"{option[0]} does not go with --strategy" in " ".join(said.split())
     code, _, said = call(monkeypatch, capsys, *asked[:3], "late-masks")
     assert code == 2
     assert "Did you mean early-masks?" in said

@@ -111,6 +111,8 @@ def prepare(
     scorers = describe_scorers(names, recipe.evaluate)
     tokenizer = load_tokenizer(base)
     positions = getattr(base.config, "max_position_embeddings", None)
+    if positions and task != "generation":  # RoBERTa's first positions are none of a text's
+        positions = min(positions, tokenizer.model_max_length)
     check_lengths(lengths, positions, least=tokenizer.num_special_tokens_to_add())
     splits = read_splits(recipe.data, seed=recipe.seed)
     for split in ("validation", "test"):

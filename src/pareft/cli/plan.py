@@ -97,7 +97,9 @@ def plan(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Forecast a recipe's memory and time, by its config alone.", rich_help_panel=DRY)
     ] = False,
-    arm: Annotated[str | None, typer.Option(help="Of this arm alone.", show_default=False, rich_help_panel=DRY)] = None,
+    arm: Annotated[
+        str | None, typer.Option(help="Of this arm alone; with --strategy, too.", show_default=False, rich_help_panel=DRY)
+    ] = None,
     grid: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,32 +121,36 @@ def plan(
     0-based and the base's own. With --dry-run: what a recipe will take. With --strategy early-masks: what a recipe's early pruning
     keeps.
     """
+    of_plans = {
+        "--by": by != "alternating",
+        "--keep": keep,
+        "--never-drop": never_drop,
+        "--least": least != 1,
+        "--symmetric": symmetric,
+        "--budget": budget,
+        "--data": data,
+        "--examples": examples,
+    }
+    of_plans |= {"--encoder": encoder, "--decoder": decoder, "--heads": heads, "--neurons": neurons, "--revision": revision}
     if dry_run:
         from pareft.planner_verbs import foresee_and_show
 
-        of_plans = {
-            "--by": by != "alternating",
-            "--keep": keep,
-            "--never-drop": never_drop,
-            "--budget": budget,
-            "--data": data,
-            "--examples": examples,
-            "--strategy": strategy,
-        }
-        of_plans |= {"--encoder": encoder, "--decoder": decoder, "--heads": heads, "--neurons": neurons, "--revision": revision}
-        if said := [option for option, value in of_plans.items() if value]:
+        if said := [option for option, value in (of_plans | {"--strategy": strategy}).items() if value]:
             raise PlanError(f"{said[0]} makes a plan, and --dry-run forecasts what a recipe says; change lines of it instead")
         foresee_and_show(
             base, changes or [], arm=arm, grid=grid or [], cards=cards, teraflops=teraflops, on_paper=on_paper, out=out
         )
         return
+    of_forecasts = {"--grid": grid, "--cards": cards != 1, "--teraflops": teraflops, "--on-paper": on_paper}
     if strategy:
         from pareft.plan_verbs import plan_early
 
+        if said := [option for option, value in (of_plans | of_forecasts).items() if value]:
+            raise PlanError(f"{said[0]} does not go with --strategy, which goes by the recipe's light; change lines of it instead")
         plan_early(base, changes or [], strategy=strategy, arm=arm, out=out)
         return
-    of_forecasts = {"--arm": arm, "--grid": grid, "--cards": cards != 1, "--teraflops": teraflops, "--on-paper": on_paper}
-    if said := [option for option, value in (of_forecasts | {f"{(changes or [''])[0]}": changes}).items() if value]:
+    of_forecasts |= {"--arm": arm, f"{(changes or [''])[0]}": changes}
+    if said := [option for option, value in of_forecasts.items() if value]:
         raise PlanError(f"{said[0]} is for the forecast of a recipe; add --dry-run")
     from pareft.plan_verbs import make_plan
 
