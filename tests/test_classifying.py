@@ -78,6 +78,17 @@ def test_a_run_classifies_and_is_read_back(task, encoders, tmp_path, family, ada
         assert stock.config.label2id == {"0": 0, "1": 1}
 
 
+@pytest.mark.parametrize("form", ["merged", "adapter", "base"])
+def test_a_classifier_is_exported(task, tmp_path, form):
+    """What stock libraries compute by it is compared with what the run does before it is there."""
+    pareft.run(resolve(task), out=tmp_path / "run")
+    done = pareft.export(tmp_path / "run", tmp_path / "out", form)
+    assert done.by_stock
+    if form == "merged":
+        model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+        assert list(model.config.id2label.values()) == ["0", "1"]
+
+
 def test_numbers_are_learnt_and_correlated(task, tmp_path):
     changes = {
         "data.target": "how much",

@@ -69,15 +69,21 @@ def load(
         return loading.load(base_or_run, chosen, **settings)
     if chosen is not None:
         raise PlanError(f"{folder} is a run and has its own plan; load its base to use another")
-    own, told = PruningPlan.read(folder / PLAN_FILE), read_labels(folder)
-    if told is not None and head is None:
-        settings |= {"head": CLASSIFIER, "labels": told or 1}
+    own = PruningPlan.read(folder / PLAN_FILE)
     if (folder / WEIGHTS).is_dir():
         _check_made_by(folder, own)
-        return loading.load(folder / WEIGHTS, **settings | {"head": head, "labels": labels})
+        return loading.load(folder / WEIGHTS, **settings)
+    if head is None:
+        settings |= find_head(folder)
     if dtype == "auto" and quantization_config is None and (precision := read_precision(folder)):
         settings["dtype"] = torch.bfloat16 if precision == "bf16" else torch.float32
     return attach(loading.load(own.base, own, **settings), folder / ADAPTER)
+
+
+def find_head(folder: Path) -> dict[str, Any]:
+    """With which head the base of a run is loaded, as arguments of `load`: that of its task."""
+    told = read_labels(folder)
+    return {} if told is None else {"head": CLASSIFIER, "labels": told or 1}
 
 
 def _check_made_by(folder: Path, plan: PruningPlan) -> None:

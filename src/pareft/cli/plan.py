@@ -121,7 +121,7 @@ def plan(
     0-based and the base's own. With --dry-run: what a recipe will take. With --strategy early-masks: what a recipe's early pruning
     keeps.
     """
-    of_plans = {
+    of_plans: dict[str, object] = {
         "--by": by != "alternating",
         "--keep": keep,
         "--never-drop": never_drop,
@@ -141,7 +141,7 @@ def plan(
             base, changes or [], arm=arm, grid=grid or [], cards=cards, teraflops=teraflops, on_paper=on_paper, out=out
         )
         return
-    of_forecasts = {"--grid": grid, "--cards": cards != 1, "--teraflops": teraflops, "--on-paper": on_paper}
+    of_forecasts: dict[str, object] = {"--grid": grid, "--cards": cards != 1, "--teraflops": teraflops, "--on-paper": on_paper}
     if strategy:
         from pareft.plan_verbs import plan_early
 

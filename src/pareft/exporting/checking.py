@@ -43,9 +43,11 @@ def make_inputs(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def compute_logits(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The logits of one forward pass, on the processor."""
+    """The logits of one forward pass, or without a head the states, on the processor."""
     device = next(model.parameters()).device
-    return model(**{name: value.to(device) for name, value in inputs.items()}).logits.float().cpu().contiguous()
+    outputs = model(**{name: value.to(device) for name, value in inputs.items()})
+    found: torch.Tensor = outputs.logits if "logits" in outputs else outputs.last_hidden_state
+    return found.float().cpu().contiguous()
 
 
 def verify(

@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from pareft.artefact import load
+from pareft.artefact import find_head, load
 from pareft.exporting.card import describe_base, describe_checkpoint, list_scores
 from pareft.exporting.checking import Checked, check, compute_logits, make_inputs, verify
 from pareft.exporting.onnx_file import ONNX_FILE, ONNX_NOTE, write_onnx
@@ -48,7 +48,7 @@ def _write_merged(run: Path, record: RunRecord, temporary: Path) -> Checked:
 
 def _write_adapter(run: Path, record: RunRecord, temporary: Path) -> Checked:
     plan = PruningPlan.read(run / PLAN_FILE)
-    base = load_base(plan.base, plan, dtype=torch.float32)
+    base = load_base(plan.base, plan, dtype=torch.float32, **find_head(run))
     stored = make_mixable(read_adapter(run / ADAPTER), base)
     card = describe_adapter(
         plan, stored.config, extra="How it was trained is in `recipe.yaml`, how well it does in `record.json`.\n"
