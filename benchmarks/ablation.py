@@ -175,7 +175,7 @@ def run_seeds(
             folders[arm].append(place)
             values = " ".join(f"{name_score(score)} {record.scores[score]:.2f}" for score in scores)
             console.print(f"{folder.name} {seed} {arm}: {values}, {_count_seconds(record):.0f} s")
-        done = list(seeds[: len(records["full"])])
+        done = list(seeds[: len(next(iter(records.values())))])
         rows = summarise(records, folders, efficiency, list(recipe.evaluate.metrics), scores)
         write_json(folder / "table.json", {"task": folder.name, "seeds": done, "rows": rows})
         write_atomic(folder / "table.md", tabulate(rows, len(done)))

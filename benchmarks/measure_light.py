@@ -77,7 +77,7 @@ def make_recipe(task: str, out: Path, arms: Sequence[str]) -> Recipe:
                 "learning_rate": 1e-3,
                 "warmup_steps": 0,
                 "weight_decay": 0.0,
-                "evaluate_every": 100,
+                "evaluate_every": 100,  # epochs: at the end alone, so that nothing is chosen by RTE's dev split, which is its test
                 "best_metric": "accuracy",
                 "precision": "fp32",
             },

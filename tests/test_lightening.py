@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from test_inference import start_two
 
 import pareft
-from pareft import lightening
+from pareft import lightening, pipeline
 from pareft.budgets import share_out
 from pareft.errors import PareftError
 from pareft.lightening import lighten
@@ -28,6 +28,18 @@ def light(values):
 @pytest.fixture(params=["bart", "t5-gated"])
 def any_light(request, light, bases):
     return light | {"base": str(bases[request.param])}
+
+
+def kill_in(monkeypatch, module, name, start):
+    """Begin something that is interrupted where a module calls this."""
+
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, name, die)
+        with pytest.raises(KeyboardInterrupt):
+            start()
 
 
 def test_a_run_leaves_a_narrow_plan_and_a_standard_adapter_that_fits_it(any_light, tmp_path):
@@ -92,15 +104,7 @@ def test_without_learning_a_plan_depends_on_nothing_learnt(light, tmp_path):
 
 def test_a_killed_estimate_begins_again_and_comes_to_the_same(light, tmp_path, monkeypatch):
     whole = pareft.run(resolve(light), out=tmp_path / "whole")
-    stock = lightening.save_file
-
-    def die(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(lightening, "save_file", die)
-    with pytest.raises(KeyboardInterrupt):
-        pareft.run(resolve(light), out=tmp_path / "run")
-    monkeypatch.setattr(lightening, "save_file", stock)
+    kill_in(monkeypatch, lightening, "save_file", lambda: pareft.run(resolve(light), out=tmp_path / "run"))
     again = pareft.run(resolve(light), out=tmp_path / "run")
     assert again.plan_fingerprint == whole.plan_fingerprint
     assert again.scores == whole.scores
@@ -109,17 +113,7 @@ def test_a_killed_estimate_begins_again_and_comes_to_the_same(light, tmp_path, m
 
 def test_training_that_was_killed_goes_on_with_the_same_plan(light, tmp_path, monkeypatch):
     whole = pareft.run(resolve(light), out=tmp_path / "whole")
-    from pareft import pipeline
-
-    stock = pipeline.train
-
-    def die(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(pipeline, "train", die)
-    with pytest.raises(KeyboardInterrupt):
-        pareft.run(resolve(light), out=tmp_path / "run")
-    monkeypatch.setattr(pipeline, "train", stock)
+    kill_in(monkeypatch, pipeline, "train", lambda: pareft.run(resolve(light), out=tmp_path / "run"))
     monkeypatch.setattr(lightening, "estimate", None)
     again = pareft.run(resolve(light), out=tmp_path / "run")
     assert (again.plan_fingerprint, again.scores) == (whole.plan_fingerprint, whole.scores)

@@ -61,16 +61,20 @@ def draw_plots(report: Report) -> dict[str, Figure]:
 
 def _list_choices(report: Report) -> list[Chosen]:
     """Every choice of a criterion once, by the first arm it was made for."""
-    by_plan = {arm.plan_fingerprint: arm for arm in reversed(report.arms) if arm.planning}
-    arms = [arm for arm in report.arms if arm is by_plan.get(arm.plan_fingerprint)]
+    arms = _list_first([arm for arm in report.arms if arm.planning])
     return [Chosen(arm.depths, arm.layers, arm.planning, f"{say_plainly(arm.arm)}, ") for arm in arms if arm.planning]
 
 
 def _list_narrowed(report: Report) -> list[Narrowed]:
     """Every plan that narrows once, by the first arm that has it."""
-    first = {arm.plan_fingerprint: arm for arm in reversed(report.arms) if arm.kept}
-    arms = [arm for arm in report.arms if arm is first.get(arm.plan_fingerprint)]
+    arms = _list_first([arm for arm in report.arms if arm.kept])
     return [Narrowed(arm.depths, arm.widths, arm.kept, f"{say_plainly(arm.arm)}, ") for arm in arms]
+
+
+def _list_first(arms: list[ArmReport]) -> list[ArmReport]:
+    """Of arms that share a plan, the first."""
+    first = {arm.plan_fingerprint: arm for arm in reversed(arms)}
+    return [arm for arm in arms if arm is first[arm.plan_fingerprint]]
 
 
 def _draw_quality(

@@ -5,6 +5,7 @@ the weights at the start, so that what they learn, beside the base as it was, is
 """
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -57,24 +58,31 @@ def make_plain(model: PeftModel, name: str, parameters: Tensors) -> tuple[LoraCo
         inner = module.removeprefix("base_model.model.")
         ranks[inner], alphas[inner] = down.shape[0], scale * down.shape[0]
         tensors |= {f"{module}.lora_A.weight": down.contiguous(), f"{module}.lora_B.weight": up.contiguous()}
-    rank = max(ranks.values(), key=list(ranks.values()).count)
-    alpha = max(alphas.values(), key=list(alphas.values()).count)
     plain = LoraConfig(
         task_type=config.task_type,
         inference_mode=config.inference_mode,
         base_model_name_or_path=config.base_model_name_or_path,
         revision=config.revision,
-        r=rank,
-        lora_alpha=alpha,
         lora_dropout=config.lora_dropout,
         bias=config.bias,
         fan_in_fan_out=config.fan_in_fan_out,
         target_modules=copy.copy(config.target_modules),
         modules_to_save=config.modules_to_save,
-        rank_pattern={inner: found for inner, found in ranks.items() if found != rank},
-        alpha_pattern={inner: found for inner, found in alphas.items() if found != alpha},
+        **say_ranks(ranks, alphas),
     )
     return plain, tensors
+
+
+def say_ranks(ranks: Mapping[str, int], alphas: Mapping[str, float]) -> dict[str, Any]:
+    """Ranks and alphas by module as a `LoraConfig` says them: the commonest of each, and what differs from it."""
+    rank = max(ranks.values(), key=list(ranks.values()).count)
+    alpha = max(alphas.values(), key=list(alphas.values()).count)
+    return {
+        "r": rank,
+        "lora_alpha": alpha,
+        "rank_pattern": {module: found for module, found in ranks.items() if found != rank},
+        "alpha_pattern": {module: found for module, found in alphas.items() if found != alpha},
+    }
 
 
 def _list_layers(model: PeftModel, name: str) -> list[tuple[str, Any]]:

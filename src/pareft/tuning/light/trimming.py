@@ -13,6 +13,7 @@ from pareft.models.families import find_family
 from pareft.models.plan import PruningPlan
 from pareft.models.width import Piece, slice_tensor
 from pareft.tuning.adapters import attach_config
+from pareft.tuning.plain import say_ranks
 from pareft.tuning.storage import PREFIX, StoredAdapter, find_alpha
 
 Kept = Mapping[str, tuple[int, ...]]  # the ranks that stay of every module that does, by its full name
@@ -34,16 +35,7 @@ def trim(adapter: StoredAdapter, kept: Kept, plan: PruningPlan, config: PreTrain
     there, stored = adapter.config, adapter.tensors
     ranks = {module: len(units) for module, units in kept.items()}
     alphas = {module: _keep_scale(there, module, len(units), stored) for module, units in kept.items()}
-    rank = max(ranks.values(), key=list(ranks.values()).count)
-    alpha = max(alphas.values(), key=list(alphas.values()).count)
-    settings = replace(
-        there,
-        r=rank,
-        lora_alpha=alpha,
-        target_modules=sorted(kept),
-        rank_pattern={module: found for module, found in ranks.items() if found != rank},
-        alpha_pattern={module: found for module, found in alphas.items() if found != alpha},
-    )
+    settings = replace(there, target_modules=sorted(kept), **say_ranks(ranks, alphas))
     if not carry:
         return Trimmed(settings)
     tensors = {}
