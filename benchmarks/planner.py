@@ -1,17 +1,19 @@
 """The planner beside reality: for every configuration what `pareft plan --dry-run` forecasts, and what training then took.
 
-    python benchmarks/planner.py --out FOLDER [--shapes bart t5 t5-gated bart-large] [--steps 5]
+    python benchmarks/planner.py --out FOLDER [--shapes bart t5 t5-gated bart-large] [--steps 5] [--writing]
 
 Random weights of a small BART, T5 and gated T5, and BART-large's shape; full fine-tuning, LoRA, pruned, both; batches, lengths,
 precisions, layers computed again or not. A configuration is forecast, then trained for some steps in a process of its own, so
 that both see the machine at nearly the same time; it should have nothing else to do. Writes planner.json and planner.md; what is
-finished is read. On two cores some half a minute for a configuration.
+finished is read. On two cores some half a minute for a configuration. `--writing`: the peak of writing in its place, of one batch
+of texts that are as long as they may be; writes writing.md.
 """
 
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,9 +25,12 @@ from pareft.bench.batches import Lengths
 from pareft.bench.shapes import open_config, write_base
 from pareft.bench.worker import Order, Worker
 from pareft.files import write_atomic, write_json
+from pareft.forking import open_context
 from pareft.planner import forecast
 from pareft.planner.arms import open_arm
 from pareft.planner.record import Forecast
+from pareft.planner.reference import choose_reference
+from pareft.planner.writers import measure_beside, measure_writing, trace_arm_writing
 from pareft.recipe import Recipe, override, resolve
 from pareft.runtime import describe_hardware, list_versions
 
@@ -117,6 +122,36 @@ def measure_shape(shape: str, steps: int, done: dict[str, Any], keep: Any, conso
             keep()
 
 
+WRITING: dict[str, dict[str, Any]] = {
+    "greedy": {"evaluate.num_beams": 1, "evaluate.batch_size": 16, "evaluate.max_new_tokens": 64, "data.max_source_tokens": 256},
+    "6 beams": {"evaluate.num_beams": 6, "evaluate.batch_size": 8, "evaluate.max_new_tokens": 64, "data.max_source_tokens": 256},
+    "6 beams, long": {"evaluate.num_beams": 6, "evaluate.batch_size": 8, "data.max_source_tokens": 512},
+    "6 beams, bf16": {
+        "evaluate.num_beams": 6,
+        "evaluate.batch_size": 8,
+        "data.max_source_tokens": 512,
+        "evaluate.precision": "bf16",
+    },
+}
+
+
+def compare_writing(shapes: Sequence[str], out: Path, console: Console) -> None:
+    """The table of writing."""
+    lines = ["| configuration | forecast MB | measured MB | error |", "| --- | ---: | ---: | ---: |"]
+    for shape in shapes:
+        with tempfile.TemporaryDirectory(prefix="pareft-planner-") as folder:
+            base = write_shape(Path(folder), shape)
+            for name, asked in WRITING.items():
+                arm = open_arm("", resolve(override({"base": str(base), "data": {}}, asked)))
+                expected = trace_arm_writing(arm) + measure_beside(choose_reference(arm))
+                with ProcessPoolExecutor(1, mp_context=open_context("pareft.planner.writers")) as pool:
+                    peak = pool.submit(measure_writing, arm).result()
+                cells = [f"{shape} {name}", *(f"{size / 1e6:,.0f}" for size in (expected, peak)), _compare(expected, peak)]
+                lines.append("| " + " | ".join(cells) + " |")
+                console.print(*cells)
+    write_atomic(out / "writing.md", "\n".join(lines) + "\n")
+
+
 def describe(found: Mapping[str, Any]) -> list[str]:
     """Name, peak forecast and measured in MB with the error, seconds of a step likewise."""
     row = Forecast.model_validate(found["forecast"])
@@ -151,14 +186,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--writing", action="store_true")
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.writing:
+        compare_writing(args.shapes, args.out, Console())
+        return
     file = args.out / "planner.json"
     record = (
         json.loads(file.read_text())
         if file.is_file()
         else {"hardware": describe_hardware(), "versions": list_versions(), "rows": {}}
     )
-    args.out.mkdir(parents=True, exist_ok=True)
 
     def keep() -> None:
         write_json(file, record)

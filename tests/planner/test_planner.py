@@ -18,6 +18,7 @@ from pareft.planner.cards import count_card
 from pareft.planner.grid import AXES, read_axes, spread_out
 from pareft.planner.record import DryRun
 from pareft.planner.reference import choose_reference, trace_arm
+from pareft.planner.writers import measure_beside, trace_arm_writing
 from pareft.readying import build_model, prepare
 from pareft.recipe import override, resolve, select_arm
 from pareft.settings import EvaluateSettings
@@ -135,6 +136,26 @@ def test_a_reference_gives_times_and_what_a_process_takes(recipe):
     assert 0 <= rows["one"].process_bytes <= rows["deep"].process_bytes
     assert rows["one"].peak_bytes == rows["one"].tensor_bytes + rows["one"].process_bytes
     assert not [note for row in rows.values() for note in row.notes]
+
+
+def test_writing_is_its_tensors_and_what_few_layers_show_beside_them(recipe, monkeypatch):
+    arms = {name: resolve(override(select_arm(recipe, "full").model_dump(), lines)) for name, lines in BEAMS.items()}
+    seen = []
+    monkeypatch.setattr("pareft.planner.measure_beside", lambda small: seen.append(small) or 1000)
+    rows = {row.name: row for row in forecast(arms)}
+    assert [len(small.plan.layers["decoder"]) for small in seen] == [2, 2]  # one for each way to write
+    for name, row in rows.items():
+        assert row.writing_bytes == trace_arm_writing(open_arm(name, arms[name])) + 1000
+    assert rows["beams"].writing_bytes == rows["again"].writing_bytes > rows["greedy"].writing_bytes
+    monkeypatch.undo()
+    assert measure_beside(choose_reference(open_arm("", arms["greedy"]))) >= 0
+
+
+BEAMS = {
+    "greedy": {"evaluate.num_beams": 1},
+    "beams": {"evaluate.num_beams": 4},
+    "again": {"evaluate.num_beams": 4, "train.epochs": 7},
+}
 
 
 def test_what_cannot_be_measured_has_no_time_and_says_why(recipe, monkeypatch):

@@ -28,7 +28,7 @@ def trace_writing(model: Any, settings: EvaluateSettings, *, source_tokens: int,
     follows what all tokens do. Where beams share their source (`evaluate.fast.beams`), it is counted once.
     """
     device, beams = choose_device().type, settings.num_beams
-    rows = max(1, min(settings.batch_size, settings.batch_tokens // source_tokens))
+    rows = count_rows(settings, source_tokens)
     two_stacks = model.config.is_encoder_decoder
     with torch.no_grad(), FakeTensorMode(), Watch() as watch:
         fake(model.eval(), dtype, device, trained=dtype)
@@ -39,6 +39,7 @@ def trace_writing(model: Any, settings: EvaluateSettings, *, source_tokens: int,
         asked = {"input_ids": source, "attention_mask": torch.ones_like(source), "use_cache": True}
         watch.begin()
         result = model(**asked, decoder_input_ids=source[:, :1]) if two_stacks else model(**asked, logits_to_keep=1)
+        states = result.encoder_last_hidden_state.untyped_storage().nbytes() if two_stacks else 0
         first, cache = watch.peak, result.past_key_values
         written = _count(cache.self_attention_cache) if two_stacks else _count(cache) // source_tokens  # of a token of all rows
         read = _count(cache.cross_attention_cache) if two_stacks else written * source_tokens
@@ -47,7 +48,13 @@ def trace_writing(model: Any, settings: EvaluateSettings, *, source_tokens: int,
     kept = written * beams * (_make_room(settings.max_new_tokens) if shares else settings.max_new_tokens)
     kept += read * (1 if shares else beams)
     scores = SCORES * 4 * rows * beams * vocabulary
-    return Writing(weights, kept, max(first, weights + kept + scores))
+    states *= 1 + beams if beams > 1 else 1  # `generate` keeps the encoder's, and gives every beam a copy
+    return Writing(weights, kept, max(first, weights + states + kept + scores))
+
+
+def count_rows(settings: EvaluateSettings, source_tokens: int) -> int:
+    """How many sources of this length are written for at once."""
+    return max(1, min(settings.batch_size, settings.batch_tokens // source_tokens))
 
 
 def _count(cache: Any) -> int:
@@ -56,8 +63,8 @@ def _count(cache: Any) -> int:
 
 
 def _make_room(tokens: int) -> int:
-    """For how many tokens a store that doubles has room in the end."""
+    """For how many tokens a store has room in the end that is given twice what it must hold whenever it is full."""
     room = ROOM
     while room < tokens:
-        room *= 2
+        room = 2 * (room + 1)
     return room

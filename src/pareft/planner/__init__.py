@@ -5,22 +5,21 @@ few layers, trained for some steps.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-
-import torch
+from contextlib import suppress
 
 from pareft.errors import MeasurementError
 from pareft.forecast.fitting import MARGIN, fits_plainly
 from pareft.forecast.rates import UTILISATION
 from pareft.forecast.tracing import Step
-from pareft.forecast.writing import trace_writing
 from pareft.models.structure import count_parameters
 from pareft.planner.arms import Arm, open_arm
 from pareft.planner.cards import count_card
 from pareft.planner.record import Forecast, Reference
 from pareft.planner.reference import choose_reference, measure_reference, trace_arm
+from pareft.planner.writers import measure_beside, trace_arm_writing
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe
-from pareft.runtime import available_bytes, choose_writing_precision
+from pareft.runtime import available_bytes
 
 
 def forecast(
@@ -29,6 +28,7 @@ def forecast(
     measuring: bool = True,
     rate: float | None = None,
     cards: int = 1,
+    writing: bool = True,
     progress: Progress = SILENT,
 ) -> Iterator[Forecast]:
     """What each recipe, which has no arms, will take, one after the other.
@@ -38,6 +38,7 @@ def forecast(
         measuring: references are trained on this machine, so that there is a time, and what a process takes beside its tensors.
         rate: operations a second of matrix products of another machine, from which the time follows; nothing is measured then.
         cards: accelerators over which the states of training are shared.
+        writing: whether writing is forecast, too, and where measured, what it takes beside its tensors.
         progress: is told how far it is.
 
     Raises:
@@ -47,10 +48,12 @@ def forecast(
     here = measuring and rate is None and cards == 1
     again = {arm.name: _recomputes(arm, here=here) for arm in arms}
     references = _measure(arms, again, progress) if here else {}
+    beside = _measure_writing(arms, progress) if here and writing else {}
     progress.start("trace", len(arms))
     for done, arm in enumerate(arms, 1):
         step = trace_arm(arm, recomputing=again[arm.name])
-        yield _describe(arm, step, again[arm.name], references.get(arm.name), rate, cards)
+        row = _describe(arm, step, again[arm.name], references.get(arm.name), rate, cards)
+        yield row.model_copy(update={"writing_bytes": trace_arm_writing(arm) + beside.get(arm.name, 0)}) if writing else row
         progress.advance(done, len(arms), {})
 
 
@@ -102,6 +105,24 @@ def _measure(arms: Sequence[Arm], again: Mapping[str, bool], progress: Progress)
     return found
 
 
+def _measure_writing(arms: Sequence[Arm], progress: Progress) -> dict[str, int]:
+    """What writing takes beside its tensors, as a model of few layers shows; arms that write alike share one. Where that cannot be
+    measured, there is nothing of it.
+    """
+    groups: dict[str, list[Arm]] = {}
+    for arm in arms:
+        groups.setdefault(arm.recipe.model_dump_json(include={"base", "revision", "data", "evaluate"}), []).append(arm)
+    found: dict[str, int] = {}
+    progress.start("measure writing", len(groups))
+    for done, members in enumerate(groups.values(), 1):
+        small = choose_reference(members[0])
+        if MARGIN * trace_arm_writing(small) <= available_bytes():
+            with suppress(MeasurementError):
+                found |= dict.fromkeys((arm.name for arm in members), measure_beside(small))
+        progress.advance(done, len(groups), {})
+    return found
+
+
 def _describe(
     arm: Arm, step: Step, recomputing: bool, found: tuple[Reference, float] | str | None, rate: float | None, cards: int
 ) -> Forecast:
@@ -138,16 +159,8 @@ def _describe(
         activation_bytes=step.activation_bytes,
         tensor_bytes=step.peak_bytes,
         process_bytes=process,
-        writing_bytes=_forecast_writing(arm),
         card_bytes=count_card(arm, step, cards) if cards > 1 else None,
         operations=step.operations,
         step_seconds=seconds,
         notes=notes,
     )
-
-
-def _forecast_writing(arm: Arm) -> int:
-    """The peak of writing, as `pareft evaluate` does: adapters merged."""
-    model = arm.build_plain(torch.device("meta"))
-    dtype = torch.bfloat16 if choose_writing_precision(arm.recipe.evaluate.precision) == "bf16" else torch.float32
-    return trace_writing(model, arm.recipe.evaluate, source_tokens=arm.recipe.data.max_source_tokens, dtype=dtype).peak_bytes

@@ -11,16 +11,15 @@ from typing import Any
 import torch
 
 from pareft.errors import MeasurementError
-from pareft.evaluation.generation import Batch, write_batch
 from pareft.forking import open_context
-from pareft.models.checkpoint import load_tokenizer
 from pareft.models.structure import count_parameters
 from pareft.planner import forecast
 from pareft.planner.arms import Arm
 from pareft.planner.reference import FEW
+from pareft.planner.writers import open_writer
 from pareft.progress import SILENT, Progress
 from pareft.recipe import override, resolve
-from pareft.runtime import choose_device, choose_writing_precision, seed_everything
+from pareft.runtime import seed_everything
 
 Counts = Mapping[str, int]  # kept layers by stack
 MORE = 2  # layers by which one stack of a model whose writing is timed is deeper than another's
@@ -76,7 +75,7 @@ def forecast_counts(arm: Arm, points: Sequence[Counts], *, progress: Progress = 
     for counts in points:
         layers = {stack: list(range(count)) for stack, count in counts.items()}
         recipes["+".join(map(str, counts.values()))] = resolve(override(arm.recipe.model_dump(), {"prune": {"layers": layers}}))
-    by_name = {row.name: row for row in forecast(recipes, progress=progress)}
+    by_name = {row.name: row for row in forecast(recipes, writing=False, progress=progress)}
     return [by_name["+".join(map(str, counts.values()))] for counts in points]
 
 
@@ -109,7 +108,7 @@ def _find_latency(arm: Arm) -> Cost:
     points = _lessen({stack: min(FEW + MORE, depth) for stack, depth in depths.items()})
     try:
         with ProcessPoolExecutor(1, mp_context=open_context(__name__)) as pool:
-            seconds = pool.submit(_time_writing, [arm.keep(counts) for counts in points]).result()
+            seconds = pool.submit(time_writing, [arm.keep(counts) for counts in points]).result()
     except Exception as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise MeasurementError(f"the writing of a model with few layers could not be timed: {said[0]}") from error
@@ -117,20 +116,14 @@ def _find_latency(arm: Arm) -> Cost:
     return Cost(few.at(depths), depths, few.of_layer)
 
 
-def _time_writing(arms: Sequence[Arm]) -> list[float]:
-    """The median seconds of each, in turn; random weights, and no text ends early."""
+def time_writing(arms: Sequence[Arm]) -> list[float]:
+    """The median seconds in which each writes for one source, in turn; random weights, source and text as long as they may be."""
     seed_everything(arms[0].recipe.seed)
-    recipe, tokenizer = arms[0].recipe, load_tokenizer(arms[0].base)
-    dtype = torch.bfloat16 if choose_writing_precision(recipe.evaluate.precision) == "bf16" else torch.float32
-    models = [arm.build_plain(choose_device()).to(dtype).eval() for arm in arms]
-    high = arms[0].base.config.vocab_size
-    source = torch.randint(high // 2, high, (recipe.data.max_source_tokens,)).tolist()
-    batch = Batch((0,), (0,), (source,))
-    seconds: list[list[float]] = [[] for _ in models]
+    writers = [open_writer(arm)[0] for arm in arms]
+    seconds: list[list[float]] = [[] for _ in writers]
     for _ in range(ROUNDS):
-        for model, taken in zip(models, seconds, strict=True):
-            model.generation_config.min_new_tokens = recipe.evaluate.max_new_tokens
+        for write, taken in zip(writers, seconds, strict=True):
             started = time.perf_counter()
-            write_batch(model, tokenizer, batch, recipe.evaluate)
+            write(1)
             taken.append(time.perf_counter() - started)
     return [median(taken[1:]) for taken in seconds]
