@@ -193,3 +193,33 @@ def test_equal_operations_count_what_is_left(light):
     arms = {"lora": {"light": None}, "light": {}}
     budget = share_out(resolve(override(light, {"arms": arms})), "flops", None)
     assert budget.steps["light"] > budget.steps["lora"] == 4
+
+
+BOTTLENECK = {"method": "bottleneck", "rank": 6}
+
+
+def test_bottleneck_adapters_are_pruned_with_the_base_trained_and_evaluated(any_light, tmp_path):
+    recipe = resolve(override(any_light, {"adapt": None}) | {"adapt": BOTTLENECK})
+    record = pareft.run(recipe, out=tmp_path / "run")
+    assert record.light.modules == 6 * 2 + 5 * 3
+    assert 0 < record.light.modules_kept <= 14
+    assert record.light.ranks_kept == 14 * 6 // 2
+    model = pareft.load(tmp_path / "run")
+    widths = [layer.bottleneck_down["default"].weight.shape[0] for layer in model.modules() if hasattr(layer, "bottleneck_down")]
+    assert (len(widths), sum(widths)) == (record.light.modules_kept, record.light.ranks_kept)
+    again = {name: found.value for name, found in pareft.evaluate(tmp_path / "run").scores.items()}
+    assert again == pytest.approx(record.scores, abs=1e-2)
+    with pytest.raises(PareftError, match="has an activation inside"):
+        pareft.export(tmp_path / "run", tmp_path / "merged")
+    exported = pareft.export(tmp_path / "run", tmp_path / "adapter", "adapter")
+    assert exported.difference < 1e-4
+    assert "verified through pareft" in exported.notes[0]
+
+
+def test_bottlenecks_that_would_read_what_is_cut_are_refused(light, tmp_path):
+    inside = resolve(override(light, {"adapt": None}) | {"adapt": BOTTLENECK | {"target": "all"}})
+    with pytest.raises(PareftError, match="read heads and neurons that light cuts; let it be outputs"):
+        pareft.run(inside, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    adapter_alone = resolve(override(inside.model_dump(), {"light.heads": 0, "light.neurons": 0}))
+    assert pareft.run(adapter_alone, out=tmp_path / "alone").light.modules_kept > 0

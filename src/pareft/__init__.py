@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pareft.adapter_settings import BottleneckSettings as BottleneckSettings
     from pareft.adapter_settings import Ia3Settings as Ia3Settings
     from pareft.adapter_settings import LoraSettings as LoraSettings
     from pareft.arms import compare as compare
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pareft.tuning.remapping import remap as remap
 
 _HOMES = {
+    "BottleneckSettings": "pareft.adapter_settings",
     "Ia3Settings": "pareft.adapter_settings",
     "LoraSettings": "pareft.adapter_settings",
     "PareftError": "pareft.errors",

@@ -36,7 +36,7 @@ class LightSettings(Settings):
     by: Literal["masks", "random"] = "masks"
 
 
-TargetName = Literal["ffn", "qv", "attention", "all"]
+TargetName = Literal["ffn", "qv", "attention", "outputs", "all"]
 TARGETS: tuple[str, ...] = get_args(TargetName)
 Target = TargetName | Annotated[list[str], Field(min_length=1)]  # a list has names of modules, and of these groups
 
@@ -107,6 +107,21 @@ class Ia3Settings(AdapterSettings):
     """IA³ (arXiv 2205.05638): a trained factor for every output of the target, and for every input of a feed-forward layer."""
 
     method: Literal["ia3"]
+
+
+class BottleneckSettings(AdapterSettings):
+    """Bottleneck adapters (arXiv 1902.00751) behind the outputs of attention and feed-forward parts, as Light-PEFT's release has
+    them: y + scale · Up activation(Down dropout(y)), without biases, `rank` wide in the middle. `start`: `zero`, where Up is; or
+    `normal`, both from N(0, 0.02), as in the release, which does not start as the base. They cannot be merged.
+    """
+
+    method: Literal["bottleneck"]
+    target: Target = "outputs"
+    rank: PositiveInt = 8
+    scale: PositiveFloat = 1.0
+    activation: Literal["relu", "tanh", "gelu"] = "relu"
+    dropout: float = Field(0.1, ge=0, lt=1)
+    start: Literal["zero", "normal"] = "zero"
 
 
 UNPRUNED = "base"  # the teacher that is the unpruned base

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedConfig
 
-from pareft.adapter_settings import LightSettings, LoraSettings
+from pareft.adapter_settings import BottleneckSettings, LightSettings, LoraSettings
 from pareft.data.prepared import digest_frames
 from pareft.errors import PlanError, RecipeError
 from pareft.files import write_atomic
@@ -63,8 +63,20 @@ def check_light(prepared: Prepared) -> None:
     """
     recipe = prepared.recipe
     settings = recipe.adapt
-    if not isinstance(settings, LoraSettings) or settings.method != "lora" or settings.dora or settings.start != "zero":
-        raise RecipeError("light prunes a LoRA that starts with zeros, and its base: adapt.method lora, without dora, start zero")
+    assert recipe.light
+    plain = isinstance(settings, LoraSettings) and settings.method == "lora" and not settings.dora and settings.start == "zero"
+    if not plain and not isinstance(settings, BottleneckSettings):
+        raise RecipeError(
+            "light prunes a LoRA that starts with zeros or bottleneck adapters, and the base: adapt.method lora, without dora, "
+            "start zero; or adapt.method bottleneck"
+        )
+    if isinstance(settings, BottleneckSettings) and (recipe.light.heads or recipe.light.neurons):
+        behind = ("outputs", *find_family(prepared.base.config).targets("outputs"))
+        if not {*([settings.target] if isinstance(settings.target, str) else settings.target)} <= set(behind):
+            raise RecipeError(
+                f"adapt.target {settings.target}: bottleneck adapters elsewhere read heads and neurons that light cuts; let it be "
+                "outputs, or light.heads and light.neurons 0"
+            )
     if recipe.distill:
         raise RecipeError("light narrows the layers, and a teacher of whole ones would share none of them; let distill be null")
     if prepared.plan.narrows:
@@ -142,7 +154,7 @@ def _estimate(prepared: Prepared, light: LightSettings, folder: Path, progress: 
             ),
             penalise=lambda: light.sparsity * penalise(masks),
             fast=recipe.train.fast,
-            lora_plus=recipe.train.lora_plus,
+            lora_plus=recipe.train.lora_plus if isinstance(recipe.adapt, LoraSettings) else None,
             on_progress=progress.advance,
         )
         learnt = {key: values.detach().cpu() for key, values in masks.items()}

@@ -14,7 +14,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from pareft.adapter_settings import LoraSettings, StackSettings
+from pareft.adapter_settings import BottleneckSettings, LoraSettings, StackSettings
 from pareft.errors import RunError
 from pareft.files import make_printable, name_folder
 from pareft.listing import RunSummary, list_runs
@@ -237,6 +237,8 @@ def _describe_adapter(recipe: Recipe) -> str:
     target = adapt.target if isinstance(adapt.target, str) else ", ".join(adapt.target)
     where = "".join(f"; {stack} layers {_list(chosen)}" for stack, chosen in (adapt.layers or {}).items() if chosen)
     norms = "; and the normalisations" if adapt.norms else ""
+    if isinstance(adapt, BottleneckSettings):
+        return f"bottleneck adapters of width {adapt.rank}, {adapt.activation}, behind {target}{where}{norms}"
     if not isinstance(adapt, LoraSettings):
         return f"IA3 on {target}{where}{norms}"
     method = "AdaLoRA" if adapt.method == "adalora" else "DoRA" if adapt.dora else "rsLoRA" if adapt.rslora else "LoRA"

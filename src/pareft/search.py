@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pareft.adapter_settings import TARGETS, LoraSettings
+from pareft.adapter_settings import TARGETS, BottleneckSettings, LoraSettings
 from pareft.errors import AdapterError, PareftError, RunError, suggest
 from pareft.extras import explain_missing
 from pareft.files import write_atomic
@@ -129,8 +129,8 @@ def search(
 
 def list_space(recipe: Recipe) -> list[str]:
     """What can be looked for in an arm."""
-    lora = isinstance(recipe.adapt, LoraSettings)
-    return ["learning_rate", *(["rank"] if lora else []), *(["target"] if recipe.adapt else []), "epochs"]
+    ranked = isinstance(recipe.adapt, LoraSettings | BottleneckSettings)
+    return ["learning_rate", *(["rank"] if ranked else []), *(["target"] if recipe.adapt else []), "epochs"]
 
 
 def find_best(record: TrainingRecord, metric: str) -> float:
@@ -178,7 +178,7 @@ def _take_up(study: Any, states: Any, first: Mapping[str, Any]) -> None:
 
 
 def _list_ranks(recipe: Recipe) -> list[int]:
-    assert isinstance(recipe.adapt, LoraSettings)
+    assert isinstance(recipe.adapt, LoraSettings | BottleneckSettings)
     return sorted({max(1, round(times * recipe.adapt.rank)) for times in RANKS})
 
 
@@ -196,7 +196,7 @@ def _list_targets(recipe: Recipe) -> list[str]:
 
 def _describe_as_is(recipe: Recipe, space: Sequence[str]) -> dict[str, Any]:
     values: dict[str, Any] = {"learning_rate": recipe.train.learning_rate, "epochs": 1}
-    if isinstance(recipe.adapt, LoraSettings):
+    if isinstance(recipe.adapt, LoraSettings | BottleneckSettings):
         values["rank"] = recipe.adapt.rank
     if recipe.adapt:
         values["target"] = json.dumps(recipe.adapt.target)
@@ -222,6 +222,8 @@ def _as_changes(params: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if "learning_rate" in params:
         changes["train.learning_rate"] = float(f"{params['learning_rate']:.3g}")
+    if "rank" in params and isinstance(recipe.adapt, BottleneckSettings):
+        changes["adapt.rank"] = params["rank"]
     if "rank" in params and isinstance(recipe.adapt, LoraSettings):
         times = params["rank"] / recipe.adapt.rank
         changes |= {"adapt.rank": params["rank"], "adapt.alpha": recipe.adapt.alpha * times}

@@ -6,14 +6,15 @@ from peft import PeftModel
 from tiny import logits, make_inputs, make_model
 
 import pareft
-from pareft.adapter_settings import LoraSettings
+from pareft.adapter_settings import BottleneckSettings, LoraSettings
 from pareft.pruning.keeping import choose_ranks, keep_units, narrow_plan
 from pareft.pruning.masks import mask
-from pareft.tuning.light.importance import rate_module, rate_ranks, watch
+from pareft.tuning.light.importance import MATRICES, find_matrices, rate_module, rate_ranks, watch
 from pareft.tuning.light.trimming import attach_trimmed, trim
 from pareft.tuning.storage import read_adapter, save_adapter
 
 LORA = LoraSettings(target="all", rank=4, alpha=8, dropout=0.0)
+BOTTLENECK = BottleneckSettings(method="bottleneck", rank=4, dropout=0.0, activation="gelu")
 
 
 @pytest.fixture(params=["bart", "t5", "t5-gated", "llama", "bert"])
@@ -38,12 +39,15 @@ def adapt(base, settings=LORA):
     return model.eval(), plan
 
 
+def list_adapted(model):
+    return {name: layer for name, layer in model.get_base_model().named_modules() if isinstance(layer, tuple(MATRICES))}
+
+
 def close_ranks(model, kept):
     """Set all ranks to zero but those that are kept, and of modules that go also what their biases have learnt."""
-    for name, layer in model.get_base_model().named_modules():
-        if hasattr(layer, "lora_B"):
-            gone = [rank for rank in range(4) if rank not in kept.get(name, ())]
-            layer.lora_B["default"].weight.data[:, gone] = 0
+    for name, layer in list_adapted(model).items():
+        gone = [rank for rank in range(4) if rank not in kept.get(name, ())]
+        find_matrices(layer)[1].weight.data[:, gone] = 0
 
 
 def test_importance_is_what_the_equations_say():
@@ -55,8 +59,9 @@ def test_importance_is_what_the_equations_say():
     torch.testing.assert_close(rate_module(added, frozen), torch.tensor([0.5, 0.0]))
 
 
-def test_what_is_noted_is_of_tokens_alone_and_leaves_no_trace(family, base):
-    model, _ = adapt(base)
+@pytest.mark.parametrize("settings", [LORA, BOTTLENECK], ids=["lora", "bottleneck"])
+def test_what_is_noted_is_of_tokens_alone_and_leaves_no_trace(family, base, settings):
+    model, _ = adapt(base, settings)
     inputs = make_inputs(model)
     if family == "bert":
         pytest.skip("without a head there is no loss")
@@ -80,8 +85,7 @@ def test_what_is_noted_is_of_tokens_alone_and_leaves_no_trace(family, base):
         assert watched.steps == 2
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     torch.testing.assert_close(logits(model.eval().get_base_model(), inputs), before)
-    layers = [name for name, layer in model.get_base_model().named_modules() if hasattr(layer, "lora_B")]
-    assert list(found[0].modules) == layers
+    assert list(found[0].modules) == list(list_adapted(model))
     assert found[0].modules == pytest.approx(found[1].modules, rel=1e-4)
     assert all(value > 0 for value in found[0].modules.values())
     assert all(len(ranks) == 4 and (ranks > 0).any() for ranks in found[0].ranks.values())
@@ -129,7 +133,7 @@ def test_parts_of_a_batch_are_noted_as_the_whole():
 def choose(model, plan, *, seed=0, modules=0.5, ranks=0.5, units=0.5):
     """Some heads, neurons, modules and ranks, at random, as a plan and by module."""
     generator = torch.Generator().manual_seed(seed)
-    names = [name for name, layer in model.get_base_model().named_modules() if hasattr(layer, "lora_B")]
+    names = list_adapted(model)
     scores = {name: float(torch.rand(1, generator=generator)) for name in names}
     ranked = {name: torch.rand(4, generator=generator) for name in names}
     with mask(model.get_base_model()) as masks:
@@ -137,9 +141,13 @@ def choose(model, plan, *, seed=0, modules=0.5, ranks=0.5, units=0.5):
     return narrow_plan(plan, kept, by="chance"), choose_ranks(scores, ranked, drop_modules=modules, drop_ranks=ranks)
 
 
-@pytest.mark.parametrize("rslora", [False, True])
-def test_what_is_left_is_the_whole_with_the_rest_at_zero(base, tmp_path, rslora):
-    model, plan = adapt(base, LORA.model_copy(update={"bias": "none", "rslora": rslora}))
+PLAIN = LORA.model_copy(update={"bias": "none"})
+KINDS = {"lora": PLAIN, "rslora": PLAIN.model_copy(update={"rslora": True}), "bottleneck": BOTTLENECK}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_left_is_the_whole_with_the_rest_at_zero(base, tmp_path, kind):
+    model, plan = adapt(base, KINDS[kind])
     inputs = make_inputs(model)
     narrow, kept = choose(model, plan)
     save_adapter(model, plan, tmp_path / "early")
@@ -155,7 +163,8 @@ def test_what_is_left_is_the_whole_with_the_rest_at_zero(base, tmp_path, rslora)
         expected = logits(model.get_base_model(), inputs)
     torch.testing.assert_close(logits(smaller.get_base_model(), inputs), expected, rtol=1e-4, atol=1e-5)
     assert sum(p.numel() for p in smaller.parameters()) < sum(p.numel() for p in model.parameters())
-    assert {name for name, layer in smaller.get_base_model().named_modules() if hasattr(layer, "lora_B")} == set(kept)
+    assert set(list_adapted(smaller)) == set(kept)
+    assert {find_matrices(layer)[0].weight.shape[0] for layer in list_adapted(smaller).values()} == set(map(len, kept.values()))
     save_adapter(smaller, narrow, tmp_path / "late")
     stock = PeftModel.from_pretrained(pareft.load(base, narrow), tmp_path / "late").eval()
     assert torch.equal(logits(stock.get_base_model(), inputs), logits(smaller.get_base_model(), inputs))
@@ -172,8 +181,9 @@ def test_what_loses_nothing_is_what_it_was(base, tmp_path):
     assert torch.equal(logits(same.get_base_model(), inputs), logits(model.get_base_model(), inputs))
 
 
-def test_one_that_starts_anew_computes_what_the_base_does(base, tmp_path):
-    model, plan = adapt(base)
+@pytest.mark.parametrize("settings", [LORA, BOTTLENECK], ids=["lora", "bottleneck"])
+def test_one_that_starts_anew_computes_what_the_base_does(base, tmp_path, settings):
+    model, plan = adapt(base, settings)
     narrow, kept = choose(model, plan)
     save_adapter(model, plan, tmp_path / "early")
     trimmed = trim(read_adapter(tmp_path / "early"), kept, narrow, model.config, carry=False)
@@ -191,3 +201,26 @@ def test_ranks_go_from_where_they_do_least_and_a_module_without_any_goes():
     assert choose_ranks(modules, ranks, drop_modules=0.25, drop_ranks=0.5) == {"a": (0, 1), "c": (1,)}
     assert choose_ranks(modules, ranks, drop_modules=0.25, drop_ranks=0.5, scope="layer") == {"a": (0,), "b": (1,), "c": (1,)}
     assert choose_ranks(modules, ranks, drop_modules=0, drop_ranks=0).keys() == modules.keys()
+
+
+def test_a_bottleneck_does_as_much_as_it_adds_to_what_it_is_given():
+    model = pareft.attach(make_model("bart"), BOTTLENECK.model_copy(update={"scale": 3.0}))
+    with torch.no_grad():
+        for layer in list_adapted(model).values():
+            find_matrices(layer)[1].weight.normal_()
+    inputs = make_inputs(model)
+    batch = {"input_ids": inputs["input_ids"], "labels": inputs["input_ids"]}
+    name = "model.encoder.layers.1.fc2"
+    layer = model.get_base_model().get_submodule(name)
+    seen = []
+    removed = layer.register_forward_hook(lambda _, __, output: seen.append(output.detach()))
+    given = layer.get_base_layer().register_forward_hook(lambda _, __, output: seen.append(output.detach()))
+    with watch(model, first=0) as watched:
+        watched.enter(0)
+        model.train()(**batch).loss.backward()
+        watched.note_gradients()
+    removed.remove()
+    given.remove()
+    frozen, together = seen
+    expected = ((together - frozen).norm(dim=-1) / frozen.norm(dim=-1)).mean()
+    assert watched.find().modules[name] == pytest.approx(float(expected), rel=1e-4)

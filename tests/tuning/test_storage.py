@@ -293,7 +293,10 @@ def test_a_mixed_form_gives_the_trained_function_on_a_bf16_base(folder, plan, tm
 
 class TestRefused:
     def test_something_else(self, folder):
-        with pytest.raises(AdapterError, match="an adapter is LoraSettings, Ia3Settings or the folder of a stored one, not dict"):
+        with pytest.raises(
+            AdapterError,
+            match="Ia3Settings, BottleneckSettings or the folder of a stored one, not dict",
+        ):
             pareft.attach(pareft.load(folder), {"rank": 4})
 
     def test_no_adapter(self, folder, tmp_path):

@@ -6,7 +6,7 @@ from peft import LoraConfig, PeftModel
 from tiny import logits, make_inputs, make_model
 
 import pareft
-from pareft.adapter_settings import Ia3Settings, LoraSettings, StackSettings
+from pareft.adapter_settings import BottleneckSettings, Ia3Settings, LoraSettings, StackSettings
 from pareft.errors import AdapterError, RecipeError
 from pareft.evaluation.predictions import read_rows
 from pareft.recipe import override, resolve, select_arm
@@ -30,6 +30,8 @@ VARIANTS = {
     "adalora": LoraSettings(**SMALL, method="adalora"),
     "ia3": Ia3Settings(method="ia3", target="all"),
     "ia3-norms": Ia3Settings(method="ia3", norms=True),
+    "bottleneck": BottleneckSettings(method="bottleneck", rank=3),
+    "bottleneck-all": BottleneckSettings(method="bottleneck", rank=3, target="all", activation="tanh", scale=2.0, norms=True),
 }
 HEADS = {"roberta": "AutoModelForSequenceClassification"}
 
@@ -86,7 +88,7 @@ def test_a_variant_starts_as_the_model_and_comes_back_merges_and_moves(variant, 
     torch.testing.assert_close(logits(again, inputs), trained, rtol=1e-4, atol=1e-4)
     stock = PeftModel.from_pretrained(load(base, plan, family), tmp_path / "adapter").eval()
     torch.testing.assert_close(logits(stock, inputs), trained, rtol=1e-4, atol=1e-4)
-    if settings.method == "ia3":
+    if settings.method in ("ia3", "bottleneck"):
         with pytest.raises(AdapterError, match="is no LoRA; pareft moves LoRA between plans"):
             pareft.remap(tmp_path / "adapter", tmp_path / "whole")
     else:
@@ -94,7 +96,11 @@ def test_a_variant_starts_as_the_model_and_comes_back_merges_and_moves(variant, 
         pareft.remap(tmp_path / "whole", tmp_path / "back", to=plan)
         back = pareft.attach(load(base, plan, family), tmp_path / "back")
         torch.testing.assert_close(logits(back, inputs), trained, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(logits(merge(again), inputs), trained, rtol=1e-3, atol=1e-3)
+    if settings.method == "bottleneck":
+        with pytest.raises(AdapterError, match="has an activation inside and cannot be added into the weights"):
+            merge(again)
+    else:
+        torch.testing.assert_close(logits(merge(again), inputs), trained, rtol=1e-3, atol=1e-3)
 
 
 def test_ranks_that_adalora_leaves_out_are_not_stored(family, base, plan, tmp_path):

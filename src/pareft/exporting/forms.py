@@ -21,6 +21,7 @@ from pareft.models.saving import is_stock, save_checkpoint
 from pareft.records import RunRecord
 from pareft.run_folder import ADAPTER, RECIPE, RECORD
 from pareft.tuning.adapters import merge
+from pareft.tuning.bottleneck import BottleneckConfig
 from pareft.tuning.storage import describe_adapter, make_mixable, read_adapter, write_adapter
 
 Form = Literal["merged", "adapter", "base", "onnx"]
@@ -59,12 +60,17 @@ def _write_adapter(run: Path, record: RunRecord, temporary: Path) -> Checked:
     shutil.copyfile(run / RECORD, target / RECORD)
     inputs = make_inputs(base)
     expected = compute_logits(_load(run), inputs)
-    if is_stock(base, plan):
+    known = not isinstance(stored.config, BottleneckConfig)
+    if known and is_stock(base, plan):
         save_checkpoint(base, temporary / "check")
         notes = ("verified on the pruned base as a stock checkpoint (export --base writes it)",)
         return verify(temporary, inputs, expected, model=temporary / "check", adapter=target, notes=notes)
     difference = float((compute_logits(PeftModel.from_pretrained(base, target).eval(), inputs) - expected).abs().max())
-    notes = ("no stock config can say the widths of its base: it was verified on pareft.load's, which alone it fits",)
+    notes = (
+        "no stock config can say the widths of its base: it was verified on pareft.load's, which alone it fits"
+        if known
+        else "peft has no bottleneck adapters of its own: it was verified through pareft, which loads it",
+    )
     return check(difference, expected, by_stock=False, notes=notes)
 
 

@@ -17,6 +17,7 @@ from pareft.models.weights import view_tensors
 
 PLAN_KEY = "pareft_plan"  # in a model's config: the fingerprint of its plan
 LAYERS_KEY = "pareft_layers"  # and the digest of the layers it was built with
+ADDED = ("lora_", "ia3_", "bottleneck_")  # what the names of adapters' parts begin with
 HALF = "fp16-"  # what the digest of layers in fp16 begins with
 PLACES, RUN = 8, 64  # a sample: values from so many places of a tensor, so many at each
 _NOT_ARCHITECTURE = {
@@ -65,7 +66,7 @@ def digest_weights(model: PreTrainedModel) -> str | None:
 def list_own(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """A model's parameters without those of adapters, by the names they have without any."""
     for name, parameter in model.named_parameters():
-        if not any(part.startswith(("lora_", "ia3_")) or part in ("ranknum", "modules_to_save") for part in name.split(".")):
+        if not any(part.startswith(ADDED) or part in ("ranknum", "modules_to_save") for part in name.split(".")):
             yield name.replace(".base_layer.", ".").replace(".original_module.", "."), parameter
 
 

@@ -15,6 +15,7 @@ from pareft.errors import AdapterError
 from pareft.models.families import find_family
 from pareft.models.identity import forget_fingerprint, is_changed, read_fingerprint
 from pareft.models.surgery import known_plan
+from pareft.tuning.bottleneck import BottleneckConfig
 from pareft.tuning.configs import find_task, make_config
 from pareft.tuning.plain import MOVING, moves_base, remember_start
 from pareft.tuning.storage import StoredAdapter, list_parameters, make_mixable, read_adapter
@@ -60,7 +61,10 @@ def attach(
         _check_beside(model, adapter)
         return _attach_new(model, adapter, name, seed, steps)
     if not isinstance(adapter, str | Path):
-        raise AdapterError(f"an adapter is LoraSettings, Ia3Settings or the folder of a stored one, not {type(adapter).__name__}")
+        raise AdapterError(
+            "an adapter is LoraSettings, Ia3Settings, BottleneckSettings or the folder of a stored one, not "
+            f"{type(adapter).__name__}"
+        )
     stored = read_adapter(Path(adapter))
     check_fit(model, stored)
     return _attach_stored(model, stored, name)
@@ -202,12 +206,26 @@ def _check_head(model: PreTrainedModel | PeftModel, stored: StoredAdapter) -> No
         )
 
 
+def can_merge(model: PeftModel) -> bool:
+    """Whether a model's adapter can be added into its weights."""
+    return not isinstance(model.peft_config[model.active_adapter], BottleneckConfig)
+
+
 def _unwrap(model: PreTrainedModel | PeftModel) -> Any:
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def merge(model: PeftModel) -> PreTrainedModel:
-    """The model with its adapter added into the weights, in float32; it no longer is its base under its plan. In place."""
+    """The model with its adapter added into the weights, in float32; it no longer is its base under its plan. In place.
+
+    Raises:
+        AdapterError: a bottleneck adapter, which is no sum of weights.
+    """
+    if not can_merge(model):
+        raise AdapterError(
+            "a bottleneck adapter has an activation inside and cannot be added into the weights; keep it beside them (pareft "
+            "evaluate and generate do), or export it with --adapter, and its pruned base with --base"
+        )
     if isinstance(model.peft_config[model.active_adapter], IA3Config):
         base = model.get_base_model()
         for name, module in [(name, module) for name, module in base.named_modules() if isinstance(module, ModulesToSaveWrapper)]:

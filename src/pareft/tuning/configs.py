@@ -6,9 +6,10 @@ from peft import AdaLoraConfig, EvaConfig, IA3Config, LoraConfig, PeftConfig
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from pareft.adapter_settings import AdapterSettings, LoraSettings, StackSettings
+from pareft.adapter_settings import AdapterSettings, BottleneckSettings, LoraSettings, StackSettings
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
+from pareft.tuning.bottleneck import BottleneckConfig, know_bottleneck
 from pareft.tuning.targets import find_feed_forward, find_fresh, find_norms, find_targets, name_fully
 
 BEGINNING, END = 0.1, 0.5  # of the steps of AdaLoRA: with all ranks, and with those that it leaves
@@ -31,6 +32,10 @@ def make_config(model: PreTrainedModel, settings: AdapterSettings, *, steps: int
         "target_modules": find_targets(model, settings),
         "modules_to_save": [*find_fresh(model), *(find_norms(model, settings.layers) if settings.norms else [])] or None,
     }
+    if isinstance(settings, BottleneckSettings):
+        know_bottleneck()
+        own = settings.model_dump(include={"scale", "activation", "dropout", "start"})
+        return BottleneckConfig(**common, r=settings.rank, **own)
     if not isinstance(settings, LoraSettings):
         names = name_fully(model, common["target_modules"])
         return IA3Config(**common | {"target_modules": names}, feedforward_modules=find_feed_forward(model, names))

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from pareft.errors import AdapterError
 from pareft.files import fill_folder, write_atomic
 from pareft.models.plan import PLAN_FILE, PruningPlan
+from pareft.tuning.bottleneck import BottleneckConfig, know_bottleneck
 from pareft.tuning.plain import is_plain, make_plain
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -44,6 +45,7 @@ def read_adapter(folder: Path) -> StoredAdapter:
     if not (folder / WEIGHTS).is_file():
         pickled = " It has adapter_model.bin, a pickle, which is not opened." if (folder / "adapter_model.bin").is_file() else ""
         raise AdapterError(f"{folder} has no {WEIGHTS}.{pickled} Save it again with peft's save_pretrained.")
+    know_bottleneck()
     try:
         config, tensors = PeftConfig.from_pretrained(folder), load_file(folder / WEIGHTS)
     except SafetensorError as error:
@@ -57,9 +59,9 @@ def read_adapter(folder: Path) -> StoredAdapter:
 
 def check_kind(config: Any, where: str) -> None:
     """Raise `AdapterError` unless pareft can store and attach this kind of adapter."""
-    if not isinstance(config, LoraConfig | IA3Config) or isinstance(config, AdaLoraConfig):
+    if not isinstance(config, LoraConfig | IA3Config | BottleneckConfig) or isinstance(config, AdaLoraConfig):
         kind = getattr(config.peft_type, "value", config.peft_type)
-        raise AdapterError(f"{where} is a {kind} adapter; pareft stores and attaches LoRA and IA3")
+        raise AdapterError(f"{where} is a {kind} adapter; pareft stores and attaches LoRA, IA3 and bottleneck adapters")
     if getattr(config, "bias", "none") == "all":
         raise AdapterError(f"{where} trains all biases of the model; pareft stores those of wrapped layers: bias='lora_only'")
 
@@ -151,8 +153,13 @@ def describe_adapter(plan: PruningPlan, config: Any, *, extra: str = "") -> str:
     """The adapter's model card: what it fits, how to load it, and what happens otherwise."""
     targets = sorted(config.target_modules)
     named = ", ".join(targets[:12]) + (f" and {len(targets) - 12} more" if len(targets) > 12 else "")
-    pruned, kind = not plan.keeps_everything, "LoRA" if isinstance(config, LoraConfig) else "IA3"
+    pruned, kind = not plan.keeps_everything, name_kind(config)
     warning = f"On the unpruned {plan.base}, or on another plan" if pruned else f"On a pruned {plan.base}"
+    foreign = (
+        "Without pareft, peft refuses it, as it has no such adapters; with it, pareft refuses any other model."
+        if isinstance(config, BottleneckConfig)
+        else f"{warning}, peft loads it **without a message and with every layer's {kind} on another layer**;\npareft refuses to."
+    )
     return f"""---
 base_model: {plan.base}
 library_name: peft
@@ -162,8 +169,7 @@ tags: [{kind.lower()}, pareft]
 # {kind} adapter for {plan.base}{", pruned" if pruned else ""}
 
 **It fits one model only**: {plan.base} with {plan.describe()}; plan `{plan.fingerprint}` in `plan.json`.
-{warning}, peft loads it **without a message and with every layer's {kind} on another layer**;
-pareft refuses to.
+{foreign}
 
 ```python
 import pareft
@@ -178,7 +184,15 @@ To move it onto {"the whole model, or onto " if pruned else ""}another plan that
 {extra}"""
 
 
+def name_kind(config: Any) -> str:
+    """What an adapter is called."""
+    return "LoRA" if isinstance(config, LoraConfig) else "bottleneck" if isinstance(config, BottleneckConfig) else "IA3"
+
+
 def _describe_size(config: Any) -> str:
+    if isinstance(config, BottleneckConfig):
+        more = "; other widths in some modules" if config.rank_pattern else ""
+        return f"Width {config.r}, {config.activation}, scale {config.scale:g}{more}. "
     if not isinstance(config, LoraConfig):
         return ""
     more = "; other ranks in some modules" if config.rank_pattern else ""

@@ -10,6 +10,7 @@ from transformers.pytorch_utils import Conv1D
 from pareft.adapter_settings import TARGETS, AdapterSettings, LoraSettings
 from pareft.errors import AdapterError
 from pareft.models.families import find_family
+from pareft.tuning.bottleneck import MARK
 
 PEFTS_HEADS = ("classifier", "score")  # what peft trains as a whole by itself
 
@@ -154,7 +155,7 @@ def _find_linear(model: PreTrainedModel) -> set[str]:
     """The names of a model's linear layers, whether adapters wrap them already or not."""
     names = set()
     for name, module in model.named_modules():
-        inside = any(part.startswith("lora_") or part == "modules_to_save" for part in name.split("."))
+        inside = any(part.startswith(("lora_", MARK)) or part == "modules_to_save" for part in name.split("."))
         if isinstance(module, torch.nn.Linear | Conv1D) and not inside:
             names.add(name.removesuffix(".base_layer").removesuffix(".original_module"))
     return names

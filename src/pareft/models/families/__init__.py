@@ -62,6 +62,7 @@ def _join(model_type: str, encoder: Family, decoder: Family) -> Family:
         query_value=_unique(encoder.query_value + decoder.query_value),
         attention=_unique(encoder.attention + decoder.attention),
         feed_forward=_unique(encoder.feed_forward + decoder.feed_forward),
+        outputs=_unique(encoder.targets("outputs") + decoder.targets("outputs")),
         head=COMPOSITES[model_type],
         half_precision=encoder.half_precision and decoder.half_precision,
     )

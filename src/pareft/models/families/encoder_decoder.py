@@ -92,6 +92,7 @@ _LED = Family(
     query_value=("query", "value", "query_global", "value_global", "q_proj", "v_proj"),
     attention=("query", "key", "value", "query_global", "key_global", "value_global", "self_attn.output", *_PROJECTIONS),
     feed_forward=("fc1", "fc2"),
+    outputs=("self_attn.output", "out_proj", "fc2"),
 )
 
 _LONGT5_SELF = ("LocalSelfAttention", "TransientGlobalSelfAttention")

@@ -106,7 +106,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Family:
-    """An architecture. The projections are modules of a layer, for LoRA's targets: a last name, or the path below the layer.
+    """An architecture. The projections are modules of a layer, for adapters' targets: a last name, or the path below the layer;
+    `outputs` those that end an attention or feed-forward part, where they are not the last of both.
 
     `head` is the Auto class that builds a model for a checkpoint that names none, or a headless one. `half_precision`: bears fp16.
     `cache_by_encoder`: transformers (5.23) gives the decoder's cache as many layers as the encoder has, so a deeper decoder cannot
@@ -120,6 +121,7 @@ class Family:
     query_value: tuple[str, ...]
     attention: tuple[str, ...]
     feed_forward: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
     head: str = ""
     half_precision: bool = True
     cache_by_encoder: bool = False
@@ -147,10 +149,11 @@ class Family:
         return self.head or by_kind[self.kind]
 
     def targets(self, target: str) -> tuple[str, ...]:
-        """The modules that `ffn`, `qv`, `attention` or `all` stand for."""
+        """The modules that `ffn`, `qv`, `attention`, `outputs` or `all` stand for."""
         return {
             "ffn": self.feed_forward,
             "qv": self.query_value,
             "attention": self.attention,
+            "outputs": self.outputs or (self.attention[-1], self.feed_forward[-1]),
             "all": self.attention + self.feed_forward,
         }[target]

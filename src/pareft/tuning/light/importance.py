@@ -1,4 +1,6 @@
-"""How much LoRA's modules and ranks do, as functions of tensors, and what is noted of them while a model learns. r: rank."""
+"""How much an adapter's modules and ranks do, as functions of tensors, and what is noted of them while a model learns. r: rank, or
+the width of a bottleneck.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,9 +14,14 @@ from peft.tuners.lora import LoraLayer
 from pareft.models.families import find_family
 from pareft.models.families.schema import Place
 from pareft.runtime import find_processes
+from pareft.tuning.bottleneck import BottleneckLayer
 from pareft.tuning.fast.batches import IGNORED
 
 ADAPTER = "default"
+MATRICES: dict[Any, tuple[str, str]] = {  # of a kind of layer: down to the ranks, and up from them
+    LoraLayer: ("lora_A", "lora_B"),
+    BottleneckLayer: ("bottleneck_down", "bottleneck_up"),
+}
 
 
 def rate_module(added: torch.Tensor, frozen: torch.Tensor) -> torch.Tensor:
@@ -23,8 +30,8 @@ def rate_module(added: torch.Tensor, frozen: torch.Tensor) -> torch.Tensor:
 
 
 def rate_ranks(down: torch.Tensor, down_gradient: torch.Tensor, up: torch.Tensor, up_gradient: torch.Tensor) -> torch.Tensor:
-    """First-order Taylor of every rank: |mean of A · ∂A over inputs| + |mean of B · ∂B over outputs|. A: (r, in), B: (out, r).
-    Returns (r,).
+    """First-order Taylor of every rank: |mean of A · ∂A over inputs| + |mean of B · ∂B over outputs|. A, down: (r, in), B, up:
+    (out, r). Returns (r,).
     """
     return (down.float() * down_gradient.float()).mean(1).abs() + (up.float() * up_gradient.float()).mean(0).abs()
 
@@ -41,7 +48,7 @@ class Importance:
 class Watch:
     """What is noted, step by step; a mean over the steps from `first` on is kept, and no single step's."""
 
-    layers: Mapping[str, Any]  # LoRA's, by their full names
+    layers: Mapping[str, Any]  # with adapters, by their full names
     first: int
     step: int = -1
     steps: int = 0
@@ -72,7 +79,7 @@ class Watch:
         """
         if self.listening:
             for name, layer in self.layers.items():
-                down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+                down, up = (matrix.weight for matrix in find_matrices(layer))
                 if down.grad is not None and up.grad is not None:
                     self.ratios[name] = rate_ranks(down.detach(), down.grad / scale, up.detach(), up.grad / scale)
 
@@ -95,11 +102,11 @@ class Watch:
 
 @contextmanager
 def watch(model: PeftModel, *, first: int) -> Iterator[Watch]:
-    """Inside the `with`, a model's LoRA is watched while it is trained, from step `first` on; afterwards it is as it was. Tokens
+    """Inside the `with`, a model's adapter is watched while it is trained, from step `first` on; afterwards it is as it was. Tokens
     that are padding do not count.
     """
     base: Any = model.get_base_model()
-    layers = {name: module for name, module in base.named_modules() if isinstance(module, LoraLayer) and ADAPTER in module.lora_A}
+    layers = {name: module for name, module in base.named_modules() if isinstance(module, tuple(MATRICES))}
     seen: dict[str, Mapping[str, Any]] = {"batch": {}}
     found = Watch(layers, first)
     with ExitStack() as hooks:
@@ -118,7 +125,7 @@ def watch(model: PeftModel, *, first: int) -> Iterator[Watch]:
 def _make_hooks(
     found: Watch, name: str, layer: Any, place: Place | None, seen: Mapping[str, Mapping[str, Any]], *, two_stacks: bool
 ) -> list[tuple[Any, Callable[..., None]]]:
-    """What the frozen layer gives is kept until LoRA, which comes after it, adds to it."""
+    """What the frozen layer gives is kept until the adapter, which comes after it, adds to it."""
     frozen: list[torch.Tensor] = []
 
     def keep(_: Any, __: Any, output: torch.Tensor) -> None:
@@ -131,7 +138,14 @@ def _make_hooks(
             mask = _find_mask(seen["batch"], place, two_stacks=two_stacks)
             found.note(name, ratios if mask is None else ratios[:, : mask.shape[1]][mask])
 
-    return [(layer.get_base_layer(), keep), (layer.lora_B[ADAPTER], rate)]
+    _, up = find_matrices(layer)
+    return [(layer.get_base_layer(), keep), (up, rate)]
+
+
+def find_matrices(layer: Any) -> tuple[Any, Any]:
+    """A layer's linear layers down to the ranks, and up from them."""
+    down, up = next(names for kind, names in MATRICES.items() if isinstance(layer, kind))
+    return getattr(layer, down)[ADAPTER], getattr(layer, up)[ADAPTER]
 
 
 def _find_mask(batch: Mapping[str, Any], place: Place | None, *, two_stacks: bool) -> torch.Tensor | None:
