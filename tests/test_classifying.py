@@ -151,3 +151,76 @@ def test_a_text_may_be_as_long_as_the_tokenizer_says(task, encoders, tmp_path):
 def test_a_base_that_writes_does_not_classify(task, bases, tmp_path):
     with pytest.raises(PareftError, match="writes labels as texts"):
         pareft.run(resolve(override(task, {"base": str(bases["bart"]), "data.task": "classification"})), out=tmp_path / "run")
+
+
+@pytest.fixture
+def choice(task, tmp_path):
+    """A recipe of three options, and its table: the right one is the text itself."""
+    rows = []
+    for number in range(60):
+        options = [TEXTS[(number + step) % 8][:24] for step in range(3)]
+        rows.append({"text": options[number % 3], "options": options, "right": str(number % 3), "b": options[1], "c": options[2]})
+    rows[0]["options"] = rows[0]["options"][:2]  # one has fewer
+    pl.DataFrame(rows).write_parquet(tmp_path / "choices.parquet")
+    data = {
+        "path": str(tmp_path / "choices.parquet"),
+        "source": "text",
+        "target": "right",
+        "options": "options",
+        "max_source_tokens": 40,
+    }
+    return {**task, "data": data} | {
+        "train": task["train"] | {"best_metric": "exact_match"},
+        "evaluate": {"metrics": ["exact_match"]},
+    }
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_options_are_chosen_among_and_the_run_is_read_back(choice, encoders, tmp_path, family):
+    record = pareft.run(resolve(choice | {"base": str(encoders[family])}), out=tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    share = 100 * sum(row["prediction"] == row["reference"] for row in rows) / len(rows)
+    assert record.scores["exact_match"] == pytest.approx(share, abs=1e-3)
+    assert {row["prediction"] for row in rows} <= {text[:24] for text in TEXTS}
+    model = pareft.load(tmp_path / "run")
+    assert type(model.get_base_model()).__name__.endswith("ForMultipleChoice")
+    again = pareft.evaluate(tmp_path / "run")
+    assert again.scores["exact_match"].value == pytest.approx(record.scores["exact_match"], abs=0.01)
+
+
+@pytest.mark.parametrize("form", ["merged", "adapter"])
+def test_what_chooses_is_exported(choice, tmp_path, form):
+    pareft.run(resolve(choice), out=tmp_path / "run")
+    assert pareft.export(tmp_path / "run", tmp_path / "out", form).by_stock
+
+
+def test_early_pruning_of_what_chooses(choice, tmp_path):
+    light = {"steps": 4, "heads": 0.5, "neurons": 0.5, "modules": 0.5, "ranks": 0.5}
+    record = pareft.run(resolve(choice | {"light": light, "adapt": {"method": "bottleneck", "rank": 4}}), out=tmp_path / "run")
+    assert 0.4 < record.light.removed_ratio < 0.6
+    assert all(value > 0 for value in record.light.importance.values()) or record.light.steps == 4
+
+
+def test_options_may_be_columns_and_arms_are_compared(choice, tmp_path):
+    arms = {"full": {"adapt": None, "prune": None}, "lora": {}}
+    columns = resolve(override(choice, {"data.options": ["text", "b", "c"], "data.target": "text", "arms": arms}))
+    compared = pareft.compare(columns.model_copy(update={"measure": None}), out=tmp_path / "runs")
+    assert [row.arm for row in compared.rows] == ["full", "lora"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data.target": "b", "data.options": ["text", "c"]}, "is none of its 2 options"),
+        ({"data.options": "text"}, "holds no lists of options"),
+        ({"data.options": ["text", "d"]}, "d"),
+        ({"data.pair": "b"}, "options are the second texts"),
+        ({"data.options": None, "data.task": "choice"}, "name their columns"),
+        ({"data.task": "classification"}, "data.options are for data.task choice"),
+        ({"evaluate.metrics": ["classification"]}, r"let evaluate.metrics be \[exact_match\]"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(choice, tmp_path, changes, message):
+    with pytest.raises(PareftError, match=message):
+        pareft.run(resolve(override(choice, changes)), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

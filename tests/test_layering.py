@@ -42,6 +42,7 @@ FLOORS = (
         "files",
         "failures",
         "sentences",
+        "named_tasks",
         "progress",
         "extras",
     ),

@@ -45,8 +45,8 @@ from pareft.scoring import evaluate_split, round_scores, score_again
 from pareft.teaching.finding import check_taught, find_teacher
 
 OnArm = Callable[[str, RunRecord], None]
-NO_SCORES = {"no_number"}  # values of examples that no corpus score comes from
-NO_MEANS = ("bleu", "bleu_precisions", "classification", "regression")  # of the metrics, those whose corpus score is no mean
+NO_SCORES = {"no_number", "right"}  # values of examples that no corpus score comes from
+NO_MEANS = ("bleu", "bleu_precisions", "classification", "f1", "regression")  # of the metrics, those whose corpus score is no mean
 
 
 class UntouchedRecord(Record):
@@ -251,7 +251,7 @@ def read_scores(paths: Mapping[str, Path], metrics: Sequence[str]) -> dict[str, 
 def _rebuild(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Scores:
     counted = [name for name in metrics if name in NO_MEANS]
     texts, references = ([row[key] for row in rows] for key in ("prediction", "reference"))
-    recounted = compute(counted, texts, references) if counted else None
+    recounted = compute(counted, texts, references, ids=[row["id"] for row in rows]) if counted else None
     no_means = {*(recounted.totals if recounted else ()), *NO_SCORES}
     values = [list_values(row) for row in rows]
     means = average([{key: value for key, value in example.items() if key not in no_means} for example in values])

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pareft.errors import AdapterError, ModelError, PlanError
 from pareft.models import loading
 from pareft.models.checkpoint import open_base
-from pareft.models.classes import CLASSIFIER
+from pareft.models.classes import CHOOSER, CLASSIFIER
 from pareft.models.families import find_family
 from pareft.models.identity import is_changed, read_fingerprint
 from pareft.models.loading import Dtype
@@ -20,7 +20,7 @@ from pareft.models.saving import save_checkpoint
 from pareft.models.surgery import known_plan
 from pareft.run_folder import ADAPTER, RECIPE, WEIGHTS, is_run, read_labels, read_precision
 from pareft.runtime import choose_device
-from pareft.tuning.adapters import attach, merge
+from pareft.tuning.adapters import attach, can_merge, merge
 from pareft.tuning.storage import CONFIG, save_adapter
 
 
@@ -83,6 +83,8 @@ def load(
 def find_head(folder: Path) -> dict[str, Any]:
     """With which head the base of a run is loaded, as arguments of `load`: that of its task."""
     told = read_labels(folder)
+    if told == "choice":
+        return {"head": CHOOSER}
     return {} if told is None else {"head": CLASSIFIER, "labels": told or 1}
 
 
@@ -106,10 +108,12 @@ def load_writer(
 def make_writer(
     model: PreTrainedModel | PeftModel, *, merged: bool = True, precision: Literal["bf16", "fp32"] | None = None
 ) -> PreTrainedModel | PeftModel:
-    """A model on the device, its adapter added into the weights if there is one and `merged`, stored and computed in a precision if
-    one is given. In place.
+    """A model on the device, its adapter added into the weights if there is one that can be and `merged`, in float32 then, and
+    stored and computed in a precision if one is given. In place.
     """
-    writer: Any = merge(model) if merged and isinstance(model, PeftModel) else model
+    writer: Any = model
+    if merged and isinstance(model, PeftModel):
+        writer = merge(model) if can_merge(model) else model.float()
     if precision:
         writer = writer.to(torch.bfloat16 if precision == "bf16" else torch.float32)
     return writer.to(choose_device()).eval()

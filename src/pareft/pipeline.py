@@ -136,7 +136,7 @@ def _open(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, T
         if prepared.planning:
             write_atomic(folder / PLANNING, prepared.planning.to_json())
         if prepared.labels is not None:
-            write_atomic(folder / LABELS, json.dumps(prepared.labels) + "\n")
+            write_atomic(folder / LABELS, json.dumps("choice" if prepared.task == "choice" else prepared.labels) + "\n")
     if recipe.light:
         prepared = lighten(prepared, find_plans(folder) or folder / LIGHT, progress)
         check_same_plan(folder, prepared.plan)

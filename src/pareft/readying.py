@@ -16,13 +16,13 @@ from pareft.calibrating import Calibration, choose_by, key_of, limit
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
-from pareft.data.tasks import Labels, check_numbers, find_labels
+from pareft.data.tasks import Labels, check_numbers, find_labels, name_options
 from pareft.errors import ModelError, RecipeError
 from pareft.evaluation.metrics import check_references, describe_scorers
 from pareft.files import write_atomic
 from pareft.forecast.fitting import fits_plainly
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
-from pareft.models.classes import CLASSIFIER
+from pareft.models.classes import CHOOSER, CLASSIFIER
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights
 from pareft.models.loading import load
@@ -52,8 +52,12 @@ from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.trackers import check_trackers
 from pareft.tuning.training import plan_steps
 
-METRICS_OF: dict[TaskName, tuple[str, ...]] = {"classification": ("classification",), "regression": ("regression",)}
-BEST_OF: dict[TaskName, str] = {"classification": "accuracy", "regression": "pearson"}
+METRICS_OF: dict[TaskName, tuple[str, ...]] = {
+    "classification": ("classification", "f1"),
+    "regression": ("regression",),
+    "choice": ("exact_match",),
+}
+BEST_OF: dict[TaskName, str] = {"classification": "accuracy", "regression": "pearson", "choice": "exact_match"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ class Prepared:
     scorers: dict[str, dict[str, Any]]  # the models that metrics score with
     steps: int = 1  # of the training, if it is not stopped early
     planning: PlanningRecord | None = None  # how a criterion chose the plan, unless it was known
-    labels: Labels | None = None  # of a task of labels; of one of numbers, none; where texts are written, `None`
+    labels: Labels | None = None  # of a task of labels; of numbers or options, none; where texts are written, `None`
+    task: TaskName = "generation"
     trimmed: Trimmed | None = None  # what early pruning has left of the adapter
     light: LightRecord | None = None  # and of everything
 
@@ -115,6 +120,8 @@ def prepare(
         positions = min(positions, tokenizer.model_max_length)
     check_lengths(lengths, positions, least=tokenizer.num_special_tokens_to_add())
     splits = read_splits(recipe.data, seed=recipe.seed)
+    if task == "choice":
+        splits = name_options(splits, where=_name_target(recipe))
     for split in ("validation", "test"):
         check_references(names, splits[split]["target"])
     labels = _find_labels(task, splits, recipe)
@@ -129,7 +136,7 @@ def prepare(
             given = Calibration(base, decided.whole(), limits, examples, recipe, tokenizer, splits["train"], precision)
             decided, planning = _choose(recipe.prune, given, plans, progress)
         check_adapter(base, decided, recipe)
-    return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps, planning, labels)
+    return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps, planning, labels, task)
 
 
 def check_adapter(base: Base, decided: PruningPlan, recipe: Recipe) -> PreTrainedModel | PeftModel:
@@ -152,7 +159,7 @@ def find_task(base: Base, recipe: Recipe) -> TaskName:
     """
     kind, task = find_family(base.config).auto_class, recipe.data.task
     if kind == "AutoModelForSeq2SeqLM":
-        if task not in (None, "generation"):
+        if task not in (None, "generation") or recipe.data.options:
             raise ModelError(
                 f"{base.name} is a {base.config.model_type}, which writes labels as texts (data.task generation); encoders classify"
             )
@@ -162,7 +169,9 @@ def find_task(base: Base, recipe: Recipe) -> TaskName:
             f"{base.name} is a {base.config.model_type}; a recipe trains text encoder-decoders, such as BART and T5, and encoders "
             "that classify, such as BERT and RoBERTa"
         )
-    return task or "classification"
+    if task in ("classification", "regression") and recipe.data.options:
+        raise RecipeError(f"data.options are for data.task choice, and it is {task}; let one of them be null")
+    return task or ("choice" if recipe.data.options else "classification")
 
 
 def check_classifies(recipe: Recipe, task: TaskName) -> None:
@@ -190,11 +199,15 @@ def check_classifies(recipe: Recipe, task: TaskName) -> None:
 def _find_labels(task: TaskName, splits: Mapping[str, pl.DataFrame], recipe: Recipe) -> Labels | None:
     if task == "generation":
         return None
-    where = f"data.target {recipe.data.target!r}"
     if task == "classification":
-        return find_labels(splits, where=where)
-    check_numbers(splits, where=where)
+        return find_labels(splits, where=_name_target(recipe))
+    if task == "regression":
+        check_numbers(splits, where=_name_target(recipe))
     return ()
+
+
+def _name_target(recipe: Recipe) -> str:
+    return f"data.name {recipe.data.name}" if recipe.data.name else f"data.target {recipe.data.target!r}"
 
 
 def check_writes(base: Base, who: str) -> None:
@@ -260,7 +273,11 @@ def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
 def load_planned(prepared: Prepared) -> PreTrainedModel:
     """What the plan keeps, with a head for the run's task."""
     frozen = prepared.recipe.adapt is not None and prepared.precision == "bf16"
-    more: dict[str, Any] = {} if prepared.labels is None else {"head": CLASSIFIER, "labels": list(prepared.labels) or 1}
+    more: dict[str, Any] = {}
+    if prepared.task == "choice":
+        more = {"head": CHOOSER}
+    elif prepared.labels is not None:
+        more = {"head": CLASSIFIER, "labels": list(prepared.labels) or 1}
     return load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32, **more)
 
 

@@ -7,11 +7,12 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from pareft.adapter_settings import AdapterSettings, DistillSettings, Ia3Settings, LightSettings, LoraSettings
+from pareft.adapter_settings import AdapterSettings, BottleneckSettings, DistillSettings, Ia3Settings, LightSettings, LoraSettings
 from pareft.errors import RecipeError, suggest
+from pareft.named_tasks import NAMED_TASKS
 from pareft.settings import CHOICES, DataSettings, EvaluateSettings, MeasureSettings, PruneSettings, Settings, TrainSettings
 
 OF_BY: dict[str, Any] = {
@@ -22,7 +23,7 @@ OF_BY: dict[str, Any] = {
 }  # lines that only go with prune.by, when they say nothing
 PARTS = ("data", "prune", "adapt", "light", "distill", "train", "evaluate", "measure")
 METHOD = "lora"  # of an adapter for which none is named
-ADAPTERS = {name: model for model in (LoraSettings, Ia3Settings) for name in model.list_methods()}
+ADAPTERS = {name: model for model in (LoraSettings, Ia3Settings, BottleneckSettings) for name in model.list_methods()}
 ARM_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+ -]*"
 
 
@@ -34,13 +35,31 @@ class Recipe(Settings):
     seed: int = Field(42, ge=0, lt=2**32)
     data: DataSettings
     prune: PruneSettings | None = None
-    adapt: Annotated[LoraSettings | Ia3Settings, Field(discriminator="method")] | None = None
+    adapt: Annotated[LoraSettings | Ia3Settings | BottleneckSettings, Field(discriminator="method")] | None = None
     light: LightSettings | None = None
     distill: DistillSettings | None = None
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     measure: MeasureSettings | None = MeasureSettings()
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_name(cls, values: Any) -> Any:
+        """A named task is scored as it is scored officially, unless the recipe says otherwise."""
+        data = values.get("data") if isinstance(values, Mapping) else None
+        name = data.get("name") if isinstance(data, Mapping) else None
+        if not isinstance(data, Mapping) or name is None:
+            return values
+        named = NAMED_TASKS.get(name)
+        if named is None:
+            raise ValueError(f"data.name: no task {name!r}.{suggest(str(name), NAMED_TASKS)} There is {', '.join(NAMED_TASKS)}")
+        return {
+            **values,
+            "data": {**data, "task": data.get("task") or named.task},
+            "train": {"best_metric": named.best, **(values.get("train") or {})},
+            "evaluate": {"metrics": list(named.metrics), **(values.get("evaluate") or {})},
+        }
 
     @field_validator("adapt", mode="before")
     @classmethod

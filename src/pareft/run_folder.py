@@ -122,8 +122,8 @@ def find_plans(folder: Path) -> Path | None:
     return beside if beside.is_dir() else None
 
 
-def read_labels(folder: Path) -> list[str] | None:
-    """The labels that a run tells apart, none if they are numbers; `None` of one that writes texts."""
+def read_labels(folder: Path) -> list[str] | str | None:
+    """The labels that a run tells apart, none for numbers, `choice` for options; `None` of a run that writes texts."""
     path = folder / LABELS
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 

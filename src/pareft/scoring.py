@@ -54,7 +54,7 @@ def evaluate_split(
         if not processes.first:
             return None
         texts = [row["prediction"] for row in written.rows(frame.height)]
-        scored = compute(settings.metrics, texts, frame["target"].to_list(), frame["source"].to_list(), settings)
+        scored = _compute(frame, texts, settings)
         write_rows(target, make_rows(frame, texts, scored))
         written.remove()
     return scored
@@ -104,9 +104,15 @@ def score_again(frame: pl.DataFrame, target: Path, recipe: Recipe, *, there: Pro
             f"{target} is not of the examples that the recipe names: the data have changed; give another folder with --out"
         )
     texts = [row["prediction"] for row in rows]
-    scored = compute(recipe.evaluate.metrics, texts, frame["target"].to_list(), frame["source"].to_list(), recipe.evaluate)
+    scored = _compute(frame, texts, recipe.evaluate)
     write_rows(target, make_rows(frame, texts, scored))
     return scored
+
+
+def _compute(frame: pl.DataFrame, texts: Sequence[str], settings: EvaluateSettings) -> Scores:
+    """The scores of what was written for a frame."""
+    target, source, ids = (frame[column].to_list() for column in ("target", "source", "id"))
+    return compute(settings.metrics, texts, target, source, settings, ids)
 
 
 def make_rows(frame: pl.DataFrame, texts: Sequence[str], scored: Scores) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,7 @@ from pydantic import (
 from pareft.errors import suggest
 
 PAIRED = "\x00"  # between two texts that are one source
+GROUPED = "::"  # in an id, between a group of examples that are scored together and a number in it
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -30,18 +31,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
-TaskName = Literal["generation", "classification", "regression"]
+TaskName = Literal["generation", "classification", "regression", "choice"]
 
 
 class DataSettings(Settings):
-    """Where examples come from. `path`: a prepared folder, a CSV, TSV, JSONL or Parquet file, or a data set on the Hub.
+    """Where examples come from. `name`: a task with rows, labels and metrics of its own (`glue/sst2`), whose files are in `path`,
+    or which comes from the Hub. `path`: a prepared folder, a CSV, TSV, JSONL or Parquet file, or a data set on the Hub.
 
     Or a file per split in `train`, `validation` and `test`; `path` is then their folder. `source`, `pair` and `target` are
-    columns: a text, a second one that goes with it, and what is to come of them. `task`: texts are written (`generation`), or an
-    encoder says which label (`classification`) or number (`regression`) is the target; `null`: texts are written by bases that do,
-    and others classify.
+    columns: a text, a second one that goes with it, and what is to come of them; `options`: a column of lists, or a column for
+    each, of what may come of them. `task`: texts are written (`generation`), or an encoder says which label (`classification`),
+    number (`regression`) or option (`choice`) is the target; `null`: texts are written by bases that do, and others choose where
+    there are options, and classify.
     """
 
+    name: str | None = None
     path: str | None = None
     train: str | None = None
     validation: str | None = None
@@ -49,11 +53,22 @@ class DataSettings(Settings):
     source: str = "source"
     target: str = "target"
     pair: str | None = None
+    options: str | Annotated[list[str], Field(min_length=2)] | None = None
     task: TaskName | None = None
     prefix: str = ""
     max_source_tokens: PositiveInt = 1024
     max_target_tokens: PositiveInt = 128
     limit: dict[Literal["train", "validation", "test"], PositiveInt] = {}
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "DataSettings":
+        if self.name and (self.source, self.target, self.pair, self.options) != ("source", "target", None, None):
+            raise ValueError(f"name {self.name} says which columns are read; leave source, target, pair and options out")
+        if self.options and self.pair:
+            raise ValueError("options are the second texts of a source, and pair is one; give one of them")
+        if not self.name and (self.task == "choice") > (self.options is not None):
+            raise ValueError("task choice is among options; name their columns")
+        return self
 
 
 RuleName = Literal["even", "drop-top", "drop-bottom", "drop-middle"]
@@ -110,7 +125,8 @@ CHOICES = ("layers", "plan", "by")  # lines of prune of which only one holds
 
 
 RougeName = Literal["rouge1", "rouge2", "rougeL", "rougeLsum"]
-BestMetric = RougeName | Literal["bleu", "bertscore_f1", "summac_zs", "accuracy", "macro_f1", "matthews", "pearson", "spearman"]
+LabelScore = Literal["accuracy", "macro_f1", "matthews", "f1", "exact_match", "pearson", "spearman"]
+BestMetric = Literal[RougeName, "bleu", "bertscore_f1", "summac_zs", LabelScore]
 
 
 def count_bytes(size: str) -> int:
@@ -189,13 +205,16 @@ class TrainSettings(Settings):
         return named
 
 
-MetricName = Literal["rouge", "bleu", "bleu_precisions", "bertscore", "summac", "surface", "classification", "regression"]
+LabelMetric = Literal["classification", "f1", "exact_match", "regression"]
+MetricName = Literal["rouge", "bleu", "bleu_precisions", "bertscore", "summac", "surface", LabelMetric]
 METRIC_OF: dict[str, str] = {  # the metric that computes what a checkpoint can be chosen by
     **dict.fromkeys(("rouge1", "rouge2", "rougeL", "rougeLsum"), "rouge"),
     "bleu": "bleu",
     "bertscore_f1": "bertscore",
     "summac_zs": "summac",
     **dict.fromkeys(("accuracy", "macro_f1", "matthews"), "classification"),
+    "f1": "f1",
+    "exact_match": "exact_match",
     **dict.fromkeys(("pearson", "spearman"), "regression"),
 }
 

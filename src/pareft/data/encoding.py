@@ -1,7 +1,8 @@
 """Text to token ids, as `datasets` tables that the trainer takes."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,17 @@ def encode(
 ) -> Dataset:
     """`input_ids`, `attention_mask` and `labels` of every row, truncated, not padded: in a file, mapped into memory, or without
     one, in memory. Of several processes, the first writes. With `labels`, targets are what a classifier learns; where a source is
-    two texts and the tokenizer tells them apart, `token_type_ids` do.
+    two texts and the tokenizer tells them apart, `token_type_ids` do. Of a source with options there is a list for each, and the
+    target is the right one's number.
     """
-    columns = [column for column in ("source", "pair", "target") if column in frame.columns]
+    columns = [column for column in ("source", "pair", "options", "target") if column in frame.columns]
 
-    def encode_rows(rows: Mapping[str, list[str]]) -> Mapping[str, Any]:
+    def encode_rows(rows: Mapping[str, list[Any]]) -> Mapping[str, Any]:
+        if "options" in rows:
+            learnt = [options.index(target) for options, target in zip(rows["options"], rows["target"], strict=True)]
+            return encode_options([prefix + text for text in rows["source"]], rows["options"], tokenizer, max_source_tokens) | {
+                "labels": learnt
+            }
         pairs = rows.get("pair")
         sources = tokenizer([prefix + text for text in rows["source"]], pairs, truncation=True, max_length=max_source_tokens)
         if labels is None:
@@ -57,6 +64,21 @@ def encode(
         encode_all(cache_file_name=str(file))
     processes.wait()
     return Dataset.from_file(str(file))
+
+
+def encode_options(
+    sources: Sequence[str], options: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase, max_tokens: int
+) -> dict[str, list[list[list[int]]]]:
+    """Every source with each of its options, as two texts: a list of lists of ids, masks and, where there are such, types."""
+    firsts = [source for source, found in zip(sources, options, strict=True) for _ in found]
+    seconds = [option for found in options for option in found]
+    flat = tokenizer(firsts, seconds, truncation=True, max_length=max_tokens)
+    ends = list(accumulate(len(found) for found in options))
+    return {
+        name: [flat[name][start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        for name in ("input_ids", "attention_mask", "token_type_ids")
+        if name in flat
+    }
 
 
 def check_lengths(lengths: Mapping[str, int], positions: int | None, *, least: int = 0) -> None:

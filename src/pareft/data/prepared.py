@@ -87,7 +87,9 @@ def digest_frames(splits: "Mapping[str, pl.DataFrame]") -> str:
 
 
 def list_sources(frame: "pl.DataFrame", *, prefix: str = "") -> list[str]:
-    """The sources, each with the second text that goes with it, if there are such."""
-    pairs = frame["pair"] if "pair" in frame.columns else None
+    """The sources, each with the second text, or with the options, that go with it, if there are such."""
     texts = [prefix + text for text in frame["source"]]
+    if "options" in frame.columns:
+        return [PAIRED.join([text, *options]) for text, options in zip(texts, frame["options"], strict=True)]
+    pairs = frame["pair"] if "pair" in frame.columns else None
     return texts if pairs is None else [f"{text}{PAIRED}{pair}" for text, pair in zip(texts, pairs, strict=True)]

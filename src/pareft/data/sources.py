@@ -7,6 +7,8 @@ import polars as pl
 
 from pareft.data.batches import Flaw
 from pareft.data.blocks import name_missing
+from pareft.data.named import find_tables, read_files, read_named
+from pareft.data.named import read_hub as read_named_hub
 from pareft.data.prepared import SPLIT_NAMES, split_keys
 from pareft.data.rows import HEADED, READERS, Row, find_format, read_rows
 from pareft.errors import DataError
@@ -23,6 +25,8 @@ def read_splits(settings: DataSettings, *, seed: int) -> dict[str, pl.DataFrame]
     Raises:
         DataError: a file or column is missing, a table cannot be read, a split has no rows.
     """
+    if settings.name:
+        return _limit(_read_named(settings.name, settings, seed), settings)
     tables = _read_tables(settings)
     frames = {name: _pick_columns(table, settings, where) for name, (table, where) in tables.items()}
     if set(frames) == {"train"}:
@@ -32,6 +36,22 @@ def read_splits(settings: DataSettings, *, seed: int) -> dict[str, pl.DataFrame]
         frames = {name: whole[indices] for name, indices in split_keys(whole.height, seed=seed).items()}
     if missing := [name for name in SPLIT_NAMES if name not in frames]:
         raise DataError(f"no {' and no '.join(missing)} split; name the files in data.{missing[0]}, or one table in data.path")
+    return _limit(frames, settings)
+
+
+def _read_named(name: str, settings: DataSettings, seed: int) -> dict[str, pl.DataFrame]:
+    """The splits of a named task: from the files that are named, from those of a folder, or from the Hub."""
+    files = _list_files(settings)
+    if files:
+        return read_files(name, files)
+    if settings.path is None:
+        return read_named(name, read_named_hub(name), seed=seed)
+    if not Path(settings.path).is_dir():
+        raise DataError(f"data.path {settings.path} is no folder; it is where the files of {name} are")
+    return read_named(name, find_tables(name, Path(settings.path)), seed=seed)
+
+
+def _limit(frames: dict[str, pl.DataFrame], settings: DataSettings) -> dict[str, pl.DataFrame]:
     limited = {name: frame.head(settings.limit.get(name, frame.height)) for name, frame in frames.items()}  # type: ignore[call-overload]
     if empty := [name for name, frame in limited.items() if frame.height == 0]:
         raise DataError(f"the {empty[0]} split has no row with both {settings.source} and {settings.target}")
@@ -39,12 +59,8 @@ def read_splits(settings: DataSettings, *, seed: int) -> dict[str, pl.DataFrame]
 
 
 def _read_tables(settings: DataSettings) -> dict[str, tuple[pl.DataFrame, str]]:
-    files = {name: getattr(settings, name) for name in SPLIT_NAMES if getattr(settings, name)}
-    if files:
-        folder = Path(settings.path or ".")
-        if not folder.is_dir():
-            raise DataError(f"data.path {folder} is no folder; where data.train names a file, it is the folder the files are in")
-        return {name: (_read_file(folder / file), str(folder / file)) for name, file in files.items()}
+    if files := _list_files(settings):
+        return {name: (_read_file(file), str(file)) for name, file in files.items()}
     if not settings.path:
         raise DataError("no data: give data.path, or data.train, data.validation and data.test")
     path = Path(settings.path)
@@ -58,6 +74,15 @@ def _read_tables(settings: DataSettings) -> dict[str, tuple[pl.DataFrame, str]]:
     if looks_like_file(settings.path):
         raise DataError(f"no file or folder {settings.path}")
     return {split: (table.to_polars(), f"{settings.path}[{split}]") for split, table in read_hub(settings.path).items()}
+
+
+def _list_files(settings: DataSettings) -> dict[str, Path]:
+    """The files that are named for splits, if any are."""
+    named = {name: getattr(settings, name) for name in SPLIT_NAMES if getattr(settings, name)}
+    folder = Path(settings.path or ".")
+    if named and not folder.is_dir():
+        raise DataError(f"data.path {folder} is no folder; where data.train names a file, it is the folder the files are in")
+    return {name: folder / file for name, file in named.items()}
 
 
 def _read_file(path: Path) -> pl.DataFrame:
@@ -104,14 +129,28 @@ def read_hub(name: str) -> dict[str, Any]:
     return {split: tables[split] for split in SPLIT_NAMES if split in tables}
 
 
+def _check_lists(table: pl.DataFrame, column: str, where: str) -> pl.DataFrame:
+    """A table whose column of options holds lists, or texts that are JSON lists."""
+    if column not in table.columns or isinstance(table.schema[column], pl.List):
+        return table
+    try:
+        return table.with_columns(pl.col(column).cast(pl.String).str.json_decode(pl.List(pl.String)))
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{where}: column {column!r} holds no lists of options; give lists, or a column for each option") from error
+
+
 def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl.DataFrame:
-    named = [column for column in (settings.source, settings.target, settings.pair) if column]
+    listed = settings.options if isinstance(settings.options, list) else []
+    named = [column for column in (settings.source, settings.target, settings.pair, *listed) if column]
+    if isinstance(settings.options, str):
+        table = _check_lists(table, settings.options, where)
+        named.append(settings.options)
     if lost := [column for column in named if column not in table.columns]:
         known = [] if find_format(Path(where)) in HEADED else table.columns
         there = name_missing(lost, table.columns, wanted=known)
         raise DataError(f"{where}: {there}. Name the columns in data.source and data.target.")
     for column in named:
-        if table.schema[column].is_nested():
+        if table.schema[column].is_nested() and column != settings.options:
             raise DataError(f"{where}: column {column!r} holds {table.schema[column]}, not text; join it to one text per row first")
     ids = (
         pl.col("id").cast(pl.String)
@@ -121,5 +160,9 @@ def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl
     texts = [pl.col(settings.source).cast(pl.String).alias("source"), pl.col(settings.target).cast(pl.String).alias("target")]
     if settings.pair:
         texts.append(pl.col(settings.pair).cast(pl.String).fill_null("").alias("pair"))
+    if isinstance(settings.options, str):
+        texts.append(pl.col(settings.options).cast(pl.List(pl.String)).alias("options"))
+    elif settings.options:
+        texts.append(pl.concat_list(pl.col(column).cast(pl.String).fill_null("") for column in settings.options).alias("options"))
     frame = table.select(ids.alias("id"), *texts)
     return frame.filter(pl.all_horizontal(pl.col("source", "target").fill_null("").str.strip_chars() != ""))

@@ -1,4 +1,4 @@
-"""Tasks whose targets are labels or numbers: what labels there are, and targets as a classifier learns them."""
+"""Tasks whose targets are labels, numbers or options: which there are, and targets as a classifier learns them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -38,6 +38,28 @@ def check_numbers(splits: Mapping[str, pl.DataFrame], *, where: str) -> None:
         numbers = frame["target"].str.strip_chars().cast(pl.Float64, strict=False)
         if (missing := frame.filter(numbers.is_null() | ~numbers.is_finite())).height:
             raise DataError(f"{where}: {missing['target'][0]!r} of the {name} split is no number, and data.task is regression")
+
+
+def name_options(splits: Mapping[str, pl.DataFrame], *, where: str) -> dict[str, pl.DataFrame]:
+    """The splits with the right option as every target, be it given as a text or as a number from 0. Examples with fewer options
+    than others have empty ones besides, which are never right.
+
+    Raises:
+        DataError: fewer than two options, or a target that is none of them.
+    """
+    most = max(int(frame["options"].list.len().max() or 0) for frame in splits.values())
+    found = {}
+    for name, frame in splits.items():
+        targets, options = [], []
+        for place, (target, given) in enumerate(zip(frame["target"], frame["options"], strict=True)):
+            texts = [str(option) for option in given]
+            number = texts.index(target) if target in texts else int(target) if target.isdecimal() else -1
+            if len(texts) < 2 or not 0 <= number < len(texts):
+                raise DataError(f"{where}: {target!r} of example {place} of the {name} split is none of its {len(texts)} options")
+            targets.append(texts[number])
+            options.append(texts + [""] * (most - len(texts)))
+        found[name] = frame.with_columns(target=pl.Series(targets), options=pl.Series(options, dtype=pl.List(pl.String)))
+    return found
 
 
 def as_learnt(targets: Sequence[str], labels: Labels) -> list[int] | list[float]:

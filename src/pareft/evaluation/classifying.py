@@ -1,10 +1,13 @@
 """A label or a number for every source, as text, so that what is stored and scored is as for texts that are written."""
 
+from collections.abc import Mapping
+
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import ModelError
 from pareft.evaluation.generation import MULTIPLE, Batch
+from pareft.settings import PAIRED
 
 
 @torch.inference_mode()
@@ -16,12 +19,34 @@ def classify_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, b
     """
     inputs = {"input_ids": list(batch.tokens)} | ({"token_type_ids": list(batch.types)} if batch.types else {})
     padded = tokenizer.pad(inputs, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
-    outputs = model(**padded).logits.float()  # (B, labels)
-    if not bool(outputs.isfinite().all()):
+    outputs = _compute(model, padded)  # (B, labels)
+    if outputs.shape[1] == 1:
+        return [repr(round(float(value), 6)) for value in outputs[:, 0]]
+    return [model.config.id2label[int(number)] for number in outputs.argmax(1)]
+
+
+@torch.inference_mode()
+def choose_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Batch, *, max_source_tokens: int) -> list[str]:
+    """The likeliest option of every source; C: as many as the source with the most has, others having empty ones besides.
+
+    Raises:
+        ModelError: as `classify_batch`.
+    """
+    parted = [text.split(PAIRED) for text in batch.texts]
+    most = max(len(options) for _, *options in parted)
+    firsts = [source for source, *_ in parted for _ in range(most)]
+    seconds = [option for _, *options in parted for option in [*options, *[""] * (most - len(options))]]
+    encoded = tokenizer(firsts, seconds, truncation=True, max_length=max_source_tokens)
+    padded = tokenizer.pad(encoded, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
+    outputs = _compute(model, {name: value.view(len(parted), most, -1) for name, value in padded.items()})  # (B, C)
+    return [options[int(row[: len(options)].argmax())] for (_, *options), row in zip(parted, outputs, strict=True)]
+
+
+def _compute(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    logits: torch.Tensor = model(**inputs).logits.float()
+    if not bool(logits.isfinite().all()):
         raise ModelError(
             "the model computes NaN or infinity: its weights are damaged, or it was trained in a precision that is too small for "
             "it (train.precision: fp32)"
         )
-    if outputs.shape[1] == 1:
-        return [repr(round(float(value), 6)) for value in outputs[:, 0]]
-    return [model.config.id2label[int(number)] for number in outputs.argmax(1)]
+    return logits

@@ -27,6 +27,7 @@ class Batch:
     ids: tuple[Identity, ...]
     tokens: tuple[list[int], ...]
     types: tuple[list[int], ...] = ()  # of every token, which of two texts it is of, where the tokenizer says so
+    texts: tuple[str, ...] = ()  # of sources with options, which are not cut here
 
 
 def make_batches(
@@ -35,14 +36,19 @@ def make_batches(
     settings: EvaluateSettings,
     *,
     max_source_tokens: int,
+    choosing: bool = False,
 ) -> Iterator[Batch]:
     """Cut a stream of (id, source) into batches, window by window, the longest of a window first: if memory does not suffice, it
     shows at once. A batch has at most `batch_size` sources and, padded, `batch_tokens` tokens, unless one source alone has more.
+    `choosing`: sources have options, and stay texts; then as many are a batch as it may have, whatever their length.
 
     The batches depend on the sources and settings alone, so that they are the same in every process and after every interruption.
     """
     stream = iter(enumerate(sources))
     while window := list(islice(stream, WINDOW)):
+        if choosing:
+            yield from _gather_choices(window, settings.batch_size)
+            continue
         parts = [text.partition(PAIRED) for _, (_, text) in window]
         pairs = [pair for _, _, pair in parts] if any(separator for _, separator, _ in parts) else None
         inputs = tokenizer([text for text, _, _ in parts], pairs, truncation=True, max_length=max_source_tokens)
@@ -60,6 +66,15 @@ def make_batches(
                 tuple(types[place] for place in chosen) if types else (),
             )
             start += size
+
+
+def _gather_choices(window: Sequence[tuple[int, tuple[Identity, str]]], size: int) -> Iterator[Batch]:
+    """Batches of sources with their options, those with the most text first."""
+    ordered = sorted(window, key=lambda found: -len(found[1][1]))
+    for start in range(0, len(ordered), size):
+        chosen = ordered[start : start + size]
+        texts = tuple(text for _, (_, text) in chosen)
+        yield Batch(tuple(index for index, _ in chosen), tuple(name for _, (name, _) in chosen), (), texts=texts)
 
 
 @torch.inference_mode()

@@ -17,11 +17,11 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import RunError
-from pareft.evaluation.classifying import classify_batch
+from pareft.evaluation.classifying import choose_batch, classify_batch
 from pareft.evaluation.generation import Batch, make_batches, write_batch
 from pareft.files import fill_file, open_alone, open_private
 from pareft.models.digests import LAYERS_KEY, PLAN_KEY, digest_state
-from pareft.models.structure import classifies
+from pareft.models.structure import chooses, classifies
 from pareft.records import Identity
 from pareft.runtime import Processes
 from pareft.settings import EvaluateSettings
@@ -177,16 +177,23 @@ def predict(
     max_source_tokens: int,
     on_progress: Callable[[int], None],
 ) -> None:
-    """Write a target for every (id, source) that has none yet, or classify it; `on_progress` gets how many are done.
+    """Write a target for every (id, source) that has none yet, or classify it, or choose one of its options; `on_progress` gets how
+    many are done.
 
     Every process takes each so manieth batch; then all wait for each other.
     """
-    processes, done, labelling = written.processes, 0, classifies(model)
+    processes, done, choosing = written.processes, 0, chooses(model)
     model.eval()
-    for number, batch in enumerate(make_batches(sources, tokenizer, settings, max_source_tokens=max_source_tokens)):
+    batches = make_batches(sources, tokenizer, settings, max_source_tokens=max_source_tokens, choosing=choosing)
+    for number, batch in enumerate(batches):
         done += len(batch.indices)
         if number % processes.count == processes.rank and not written.holds(batch):
-            found = classify_batch(model, tokenizer, batch) if labelling else write_batch(model, tokenizer, batch, settings)
+            if choosing:
+                found = choose_batch(model, tokenizer, batch, max_source_tokens=max_source_tokens)
+            elif classifies(model):
+                found = classify_batch(model, tokenizer, batch)
+            else:
+                found = write_batch(model, tokenizer, batch, settings)
             written.append(batch, found)
         on_progress(done)
     processes.wait()

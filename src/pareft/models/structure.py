@@ -57,8 +57,14 @@ def part_head(model: PreTrainedModel, stored: Collection[str] = ()) -> None:
 
 
 def classifies(model: Any) -> bool:
-    """Whether a model, with adapters or without, gives a label or number for a text, and writes none."""
-    return type(model).__name__.endswith("ForSequenceClassification")
+    """Whether a model, with adapters or without, gives a label, number or option for a text, and writes none."""
+    return type(model).__name__.endswith("ForSequenceClassification") or chooses(model)
+
+
+def chooses(model: Any) -> bool:
+    """Whether a model says which of some options goes with a text."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # peft has no name for such a model
+    return type(inner).__name__.endswith("ForMultipleChoice")
 
 
 def find_layers(model: Any, stack: Stack) -> nn.ModuleList:

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 from peft.optimizers import create_loraplus_optimizer
-from transformers import DataCollatorForSeq2Seq, DataCollatorWithPadding, Seq2SeqTrainer
+from transformers import DataCollatorForMultipleChoice, DataCollatorForSeq2Seq, DataCollatorWithPadding, Seq2SeqTrainer
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from pareft.models.structure import classifies
+from pareft.models.structure import chooses, classifies
 from pareft.runtime import Precision, autocast
 from pareft.settings import FastSettings
 from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
@@ -19,6 +19,8 @@ Objective = Callable[[Any, dict[str, Any]], tuple[torch.Tensor, Any]]  # of a mo
 
 def make_collator(model: Any, tokenizer: PreTrainedTokenizerBase, *, multiple: int | None = MULTIPLE) -> Collate:
     """How a model's batches are made: sources, and targets that are texts, padded to the longest, or to a multiple of something."""
+    if chooses(model):
+        return DataCollatorForMultipleChoice(tokenizer, pad_to_multiple_of=multiple)
     if classifies(model):
         return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=multiple)
     return DataCollatorForSeq2Seq(tokenizer, model, pad_to_multiple_of=multiple)

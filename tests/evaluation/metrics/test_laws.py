@@ -10,7 +10,7 @@ from pareft.errors import DataError
 from pareft.evaluation.metrics import METRICS, compute
 from pareft.settings import BertScoreSettings, EvaluateSettings, SummacSettings
 
-OFFLINE = [name for name in METRICS if name != "regression"]
+OFFLINE = [name for name in METRICS if name not in ("regression", "f1")]  # whose references are no texts
 PREDICTIONS = [*TEXTS[:5], "the lung is clear. the heart is normal in size.", "x"]
 REFERENCES = [*TEXTS[1:6], "the lungs are clear. the heart is normal.", "x"]
 SOURCES = [f"{one} {other}" for one, other in zip(PREDICTIONS, REFERENCES, strict=True)]
@@ -83,7 +83,7 @@ def test_identical_texts_score_100(name, perfect, settings):
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_is_a_function_of_texts_alone(name, settings):
-    texts = ["1", "2", "3"]
+    texts = ["1", "0", "1"]
     scores = METRICS[name](texts, texts, texts, settings)
     assert len(scores.examples) == 3
     if name not in ("bertscore", "summac"):
@@ -175,3 +175,13 @@ def test_models_that_cannot_be_used_say_what_to_give(settings, tmp_path):
         score("summac", model=str(save_nli(tmp_path / "abc", labels="abc")))
     with pytest.raises(DataError, match=r"evaluate.summac.convolution: cannot read weights"):
         score("summac", convolution=str(tmp_path / "weights.bin"))
+
+
+def test_f1_is_of_the_label_1_and_groups_count_as_a_whole():
+    scores = compute(["f1"], ["1", "0", "1", "1"], ["1", "1", "0", "1"], ids=["a::0", "a::1", "b::2", "c::3"])
+    assert scores.corpus["f1"] == pytest.approx(100 * 2 * 2 / (2 * 2 + 1 + 1))
+    assert scores.corpus["group_exact_match"] == pytest.approx(100 / 3)
+    assert scores.totals["group_exact_match"].score([0, 0, 1, 2]) == pytest.approx(50)
+    assert "group_exact_match" not in compute(["f1"], ["1"], ["1"], ids=["a"]).corpus
+    with pytest.raises(DataError, match="neither 0 nor 1"):
+        compute(["f1"], ["yes"], ["yes"])

@@ -1,18 +1,19 @@
 """Metrics: functions of predictions, references and sources, with values for every example and for all of them."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from pareft.errors import DataError
 from pareft.evaluation.metrics.bertscore import bertscore, describe_bertscore
 from pareft.evaluation.metrics.bleu import bleu, bleu_precisions
-from pareft.evaluation.metrics.labels import check_numbers, classification, regression
+from pareft.evaluation.metrics.labels import check_binary, check_numbers, classification, exact_match, f1, regression
 from pareft.evaluation.metrics.rouge import rouge
 from pareft.evaluation.metrics.scores import Scores, join
 from pareft.evaluation.metrics.summac import describe_summac, summac
 from pareft.evaluation.metrics.surface import surface
 from pareft.extras import explain_missing
+from pareft.records import Identity
 from pareft.runtime import choose_device
 from pareft.settings import EvaluateSettings
 
@@ -24,28 +25,46 @@ class Metric(Protocol):
     """What every metric is."""
 
     def __call__(
-        self, predictions: Texts, references: Texts, sources: Texts | None = None, settings: EvaluateSettings = DEFAULTS
+        self,
+        predictions: Texts,
+        references: Texts,
+        sources: Texts | None = None,
+        settings: EvaluateSettings = DEFAULTS,
+        ids: Sequence[Identity] | None = None,
     ) -> Scores:
         """The values of every example, and those of all of them."""
 
 
-def _summac(predictions: Texts, references: Texts, sources: Texts | None = None, settings: EvaluateSettings = DEFAULTS) -> Scores:
+def _summac(
+    predictions: Texts,
+    references: Texts,
+    sources: Texts | None = None,
+    settings: EvaluateSettings = DEFAULTS,
+    ids: Sequence[Identity] | None = None,
+) -> Scores:
     if sources is None:
         raise DataError("summac compares a text with its source, and these examples have no sources; leave it out")
     return summac(predictions, sources, settings.summac, device=choose_device())
 
 
+def _of_texts(metric: Callable[[Texts, Texts], Scores]) -> Metric:
+    """A metric that looks at predictions and references alone."""
+    return lambda predictions, references, sources=None, settings=DEFAULTS, ids=None: metric(predictions, references)
+
+
 METRICS: dict[str, Metric] = {
-    "rouge": lambda predictions, references, sources=None, settings=DEFAULTS: rouge(predictions, references),
-    "bleu": lambda predictions, references, sources=None, settings=DEFAULTS: bleu(predictions, references),
-    "bleu_precisions": lambda predictions, references, sources=None, settings=DEFAULTS: bleu_precisions(predictions, references),
-    "bertscore": lambda predictions, references, sources=None, settings=DEFAULTS: bertscore(
+    "rouge": _of_texts(rouge),
+    "bleu": _of_texts(bleu),
+    "bleu_precisions": _of_texts(bleu_precisions),
+    "bertscore": lambda predictions, references, sources=None, settings=DEFAULTS, ids=None: bertscore(
         predictions, references, settings.bertscore, device=choose_device()
     ),
     "summac": _summac,
-    "surface": lambda predictions, references, sources=None, settings=DEFAULTS: surface(predictions, references, sources),
-    "classification": lambda predictions, references, sources=None, settings=DEFAULTS: classification(predictions, references),
-    "regression": lambda predictions, references, sources=None, settings=DEFAULTS: regression(predictions, references),
+    "surface": lambda predictions, references, sources=None, settings=DEFAULTS, ids=None: surface(predictions, references, sources),
+    "classification": _of_texts(classification),
+    "f1": lambda predictions, references, sources=None, settings=DEFAULTS, ids=None: f1(predictions, references, ids),
+    "exact_match": _of_texts(exact_match),
+    "regression": _of_texts(regression),
 }
 
 
@@ -60,7 +79,7 @@ def describe_scorers(names: Collection[str], settings: EvaluateSettings) -> dict
         described["bertscore"] = describe_bertscore(settings.bertscore)
     if "summac" in names:
         described["summac"] = describe_summac(settings.summac)
-    if {"classification", "regression"} & set(names):
+    if {"classification", "f1", "regression"} & set(names):
         with explain_missing("scikit-learn", extra="nlu", error=DataError):
             import sklearn  # noqa: F401
     return described
@@ -68,8 +87,11 @@ def describe_scorers(names: Collection[str], settings: EvaluateSettings) -> dict
 
 def check_references(names: Collection[str], references: Iterable[str]) -> None:
     """Raise `DataError` if a metric cannot do with these references."""
+    texts = list(references)
     if "regression" in names:
-        check_numbers(list(references))
+        check_numbers(texts)
+    if "f1" in names:
+        check_binary(texts)
 
 
 def compute(
@@ -78,8 +100,9 @@ def compute(
     references: Texts,
     sources: Texts | None = None,
     settings: EvaluateSettings | None = None,
+    ids: Sequence[Identity] | None = None,
 ) -> Scores:
-    """All these metrics of `METRICS` together.
+    """All these metrics of `METRICS` together. `ids`: of the examples, by which those that belong together are known.
 
     Raises:
         DataError: no such metric, no examples, other numbers of texts, something that is no text, or what a metric cannot do
@@ -96,7 +119,7 @@ def compute(
         raise DataError("there are no predictions to score")
     parts = []
     for name in names:
-        parts.append(METRICS[name](texts["prediction"], texts["reference"], texts.get("source"), settings or DEFAULTS))
+        parts.append(METRICS[name](texts["prediction"], texts["reference"], texts.get("source"), settings or DEFAULTS, ids))
         _check_finite(name, parts[-1])
     return join(parts)
 

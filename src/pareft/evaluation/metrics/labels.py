@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from pareft.errors import DataError
-from pareft.evaluation.metrics.scores import Scores
+from pareft.evaluation.metrics.scores import Scores, average
 from pareft.extras import explain_missing
+from pareft.settings import GROUPED
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,50 @@ def classification(predictions: Sequence[str], references: Sequence[str]) -> Sco
     return Scores(examples, _recompute(own, expected, functions, object))
 
 
+def exact_match(predictions: Sequence[str], references: Sequence[str]) -> Scores:
+    """The share of predictions that are the reference, in percent, but for case and spaces around."""
+    pairs = zip(predictions, references, strict=True)
+    return average([{"exact_match": 100.0 * (one.strip().lower() == other.strip().lower())} for one, other in pairs])
+
+
+@dataclass(frozen=True)
+class AllRight:
+    """The share of groups all of whose examples are right. `group` (n): each example's, as a number; `right` (n) bool."""
+
+    group: Any
+    right: Any
+
+    def score(self, weights: Any = None) -> float:
+        """The corpus score; with `weights` (n), of a corpus that holds every example so many times, of the groups it has."""
+        there = np.ones(len(self.right)) if weights is None else np.asarray(weights) > 0
+        held = np.bincount(self.group, there)
+        wrong = np.bincount(self.group, there * ~self.right)
+        return 100 * float((wrong[held > 0] == 0).mean()) if held.any() else math.nan
+
+
+def f1(predictions: Sequence[str], references: Sequence[str], ids: Sequence[Any] | None = None) -> Scores:
+    """F1 of the label 1 of 0 and 1, in percent; where ids say which examples belong together (`GROUP::number`, as of the answers to
+    one question of MultiRC), also the share of groups that are right as a whole.
+
+    Raises:
+        DataError: a reference that is neither, or scikit-learn is not installed.
+    """
+    with explain_missing("scikit-learn", extra="nlu", error=DataError):
+        from sklearn.metrics import f1_score
+    check_binary(references)
+    own, expected = ([text.strip() for text in texts] for texts in (predictions, references))
+
+    def score(predicted: Any, true: Any, counts: Any) -> float:
+        return f1_score(true == "1", predicted == "1", zero_division=0, sample_weight=counts)
+
+    totals: dict[str, Any] = dict(_recompute(own, expected, {"f1": score}, object))
+    groups = [name for name, mark, _ in (str(identity).rpartition(GROUPED) for identity in ids or ()) if mark]
+    right = np.asarray(own) == np.asarray(expected)
+    if len(groups) == len(own):
+        totals["group_exact_match"] = AllRight(np.unique(groups, return_inverse=True)[1], right)
+    return Scores([{"right": 100.0 * value} for value in right], totals)
+
+
 def regression(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """Pearson's and Spearman's correlation, in percent, of predictions and references that are numbers; a prediction that is none
     counts as the references' mean.
@@ -87,6 +132,12 @@ def regression(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     functions = {"pearson": repeat(pearsonr), "spearman": repeat(spearmanr)}
     examples = [{"no_number": 100.0 * lost} for lost in missing]
     return Scores(examples, _recompute(own.tolist(), expected.tolist(), functions, float))
+
+
+def check_binary(references: Sequence[str]) -> None:
+    """Raise `DataError` if a reference is neither 0 nor 1."""
+    if wrong := [place for place, text in enumerate(references) if text.strip() not in ("0", "1")]:
+        raise DataError(f"f1: the reference of example {wrong[0]} is neither 0 nor 1; choose another metric or target column")
 
 
 def check_numbers(references: Sequence[str]) -> None:

@@ -16,8 +16,8 @@ TOKENS = 4096  # of a part on a processor: matrices this large are multiplied as
 
 
 def divide(batch: Batch, model: nn.Module, settings: FastSettings) -> list[dict[str, torch.Tensor]]:
-    """The parts in which a model is to be trained with a batch, as the settings and the device say."""
-    if not settings.batches or batch["input_ids"].shape[0] == 1:
+    """The parts in which a model is to be trained with a batch, as the settings and the device say; one of options stays whole."""
+    if not settings.batches or batch["input_ids"].shape[0] == 1 or batch["input_ids"].dim() > 2:
         return [dict(batch)]
     device, parameters = next(model.parameters()).device.type, sum(parameter.numel() for parameter in model.parameters())
     passing = round(PASS_OPERATIONS.get(device, 0) / (4 * parameters))
