@@ -6,8 +6,9 @@ pareft-mini with LoRA on the feed-forward layers, query and value; every arm of 
 with `alternating`, the paper's rule. A criterion sees 128 examples of the training split (greedy 32 of MTS-Dialog), once for
 all seeds. Steps, and the writing of one text, are measured once for each number of layers, side by side, on a machine that should
 have nothing else to do; then the arms are trained one after the other. What is finished is read, so that two processes may take a
-seed or task each, and the same command then makes the table. Writes FOLDER/TASK/SEED/ARM/, and for every task table.json, table.md,
-shapes.json and shapes.md. On one core two to three minutes for an arm.
+seed or task each, and the same command then makes the table; results are kept in benchmarks/results/choosing, and what is there is
+not run again. Writes FOLDER/TASK/SEED/ARM/, and for every task table.json, table.md, shapes.json and shapes.md. On one core two to
+three minutes for an arm.
 """
 
 import json
@@ -15,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablation import measure_once, read_task, run_seeds, run_tasks
+from ablation import ROOT, Asked, measure_once, read_task, run_seeds, run_tasks
 from rich.console import Console
 
 from pareft.calibrating import CRITERIA
@@ -28,6 +29,7 @@ from pareft.recipe import Recipe, select_arm
 from pareft.records import EfficiencyRecord
 from pareft.run_folder import PLANS
 
+RESULTS = ROOT / "benchmarks" / "results" / "choosing"  # runs of which results are kept
 HALF = {"encoder": 8, "decoder": 8}
 HEAVY = {"10+6": {"encoder": 10, "decoder": 6}, "12+4": {"encoder": 12, "decoder": 4}}
 FULL: dict[str, Any] = {"prune": None, "adapt": None, "train.learning_rate": 1.0e-3}
@@ -100,17 +102,17 @@ def tabulate_shapes(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measure_task(name: str, out: Path, seeds: Sequence[int], chosen: Sequence[str], console: Console) -> None:
+def measure_task(name: str, asked: Asked, console: Console) -> None:
     """Every arm of a task with every seed."""
-    folder = out / name
-    share_plans(folder, seeds)
+    out, folder = asked.out, asked.out / name
+    share_plans(folder, asked.seeds)
     shapes = read_task(name, out, CHANGES[name] | {"prune": {}, "arms": {"full": FULL, **SHAPES}})
     measured = measure_once(shapes, folder)
     measure_shapes(shapes, measured, folder)
-    efficiency = measured.model_copy(update={"arms": {arm: measured.arms[find_shape(arm)] for arm in chosen}})
+    efficiency = measured.model_copy(update={"arms": {arm: measured.arms[find_shape(arm)] for arm in asked.arms}})
     arms = ARMS | OWN.get(name, {})
-    recipe = read_task(name, out, CHANGES[name] | {"prune": {}, "arms": {arm: arms[arm] for arm in chosen}})
-    run_seeds(recipe, folder, seeds, efficiency, console)
+    recipe = read_task(name, out, CHANGES[name] | {"prune": {}, "arms": {arm: arms[arm] for arm in asked.arms}})
+    run_seeds(recipe, folder, asked.seeds, efficiency, console, keep=RESULTS / f"{name}.json", finished=asked.finished)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from statistics import mean, median
 from typing import Any
 
 import torch
-from ablation import SCORES, SHARED, measure_once, read_task, run_seeds, run_tasks
+from ablation import SCORES, SHARED, Asked, measure_once, read_task, run_seeds, run_tasks
 from rich.console import Console
 from rich.table import Table
 
@@ -114,17 +114,19 @@ def show(records: dict[str, list[RunRecord]], steps: dict[str, float], forward: 
     return table
 
 
-def measure_task(task: str, out: Path, seeds: Sequence[int], arms: Sequence[str], console: Console) -> None:
+def measure_task(task: str, asked: Asked, console: Console) -> None:
     """Every arm of a task with every seed."""
-    folder, scores = out / task, SCORES if task == "demo" else ("accuracy",)
-    recipe = make_recipe(task, out, arms)
+    folder, seeds, scores = asked.out / task, asked.seeds, SCORES if task == "demo" else ("accuracy",)
+    recipe = make_recipe(task, asked.out, asked.arms)
     for seed in seeds:
         (folder / str(seed) / PLANS).mkdir(parents=True, exist_ok=True)  # where arms share an estimation
     seeded, home = recipe.model_copy(update={"seed": seeds[0]}), folder / str(seeds[0])
     for arm in recipe.arms:  # before processes measure side by side, each of which would estimate for itself
         lighten(prepare(select_arm(seeded, arm)), home / PLANS)
     efficiency = measure_once(seeded, home)
-    run_seeds(recipe, folder, seeds, efficiency, console, scores=scores)
+    run_seeds(recipe, folder, seeds, efficiency, console, scores=scores, finished=asked.finished)
+    if asked.finished:
+        return
     records = {arm: [record for seed in seeds if (record := read_record(folder / str(seed) / arm))] for arm in recipe.arms}
     forward = time_forward({arm: folder / str(seeds[0]) / arm for arm in recipe.arms})
     steps = {arm: efficiency.arms[arm].median_step_seconds for arm in recipe.arms}

@@ -10,11 +10,9 @@ goes on. Writes FOLDER/TASK/SEED/ARM/, and for every task table.json and table.m
 the demo.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from ablation import TASKS, measure_once, read_task, run_seeds, run_tasks
+from ablation import TASKS, Asked, measure_once, read_task, run_seeds, run_tasks
 from rich.console import Console
 
 from pareft.budgets import share_out, stretch
@@ -50,18 +48,18 @@ OWN: dict[str, dict[str, Any]] = {  # arms that are otherwise in a task
 FEWER = 0.9  # of the steps, for "best"
 
 
-def measure_task(name: str, out: Path, seeds: Sequence[int], chosen: Sequence[str], console: Console) -> None:
+def measure_task(name: str, asked: Asked, console: Console) -> None:
     """Every arm of a task with every seed; the table is written anew after each seed."""
-    recipe = read_task(name, out, CHANGES[name] | {"arms": ARMS | OWN.get(name, {})})
-    folder = out / name
+    recipe = read_task(name, asked.out, CHANGES[name] | {"arms": ARMS | OWN.get(name, {})})
+    folder = asked.out / name
     efficiency = measure_once(recipe, folder)
     timed = recipe.model_copy(update={"arms": {arm: recipe.arms[arm] for arm in ("full", "time")}})
     budget = share_out(timed, "time", efficiency)
     steps: dict[str, dict[str, Any]] = {"time": dict(stretch(timed, budget).arms["time"])}
     steps["best"] = {**recipe.arms["best"], "train.max_steps": round(FEWER * budget.planned["full"])}
-    recipe = recipe.model_copy(update={"arms": {arm: recipe.arms[arm] for arm in chosen}})
+    recipe = recipe.model_copy(update={"arms": {arm: recipe.arms[arm] for arm in asked.arms}})
     recipe = recipe.model_copy(update={"arms": recipe.arms | {arm: steps[arm] for arm in steps if arm in recipe.arms}})
-    run_seeds(recipe, folder, seeds, efficiency, console)
+    run_seeds(recipe, folder, asked.seeds, efficiency, console, finished=asked.finished)
 
 
 if __name__ == "__main__":
