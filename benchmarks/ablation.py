@@ -195,8 +195,8 @@ def tabulate(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:
     first = rows[0]["step_seconds"] * rows[0]["steps"][0]
     for row in rows:
         fewer = "" if len(row["seeds"]) == seeds else f" ({len(row['seeds'])} of {seeds} seeds)"
-        scores = [f"{mean(row['scores'][score]):.1f}" + _deviate(row["scores"][score]) for score in names]
-        kept = [_show(ScoreRecord(**row["kept"][score])) for score in names[:2]]
+        scores = [describe_values(row["scores"][score]) for score in names]
+        kept = [describe_share(ScoreRecord(**row["kept"][score])) for score in names[:2]]
         share = 100 * row["step_seconds"] * row["steps"][0] / first
         cells = [*scores, *kept, f"{row['trained_percent']:.1f}", f"{row['peak_bytes'] / 1e6:,.0f}"]
         cells += [f"{share:.0f}", f"{mean(row['seconds']):.0f}", f"{mean(row['test_seconds']):.1f}"]
@@ -206,11 +206,13 @@ def tabulate(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:
     )
 
 
-def _deviate(values: Sequence[float]) -> str:
-    return f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+def describe_values(values: Sequence[float]) -> str:
+    """The mean, and of several seeds the standard deviation."""
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
-def _show(kept: ScoreRecord) -> str:
+def describe_share(kept: ScoreRecord) -> str:
+    """What is kept in percent, with its interval."""
     return f"{kept.value:.1f} ({kept.low:.1f}–{kept.high:.1f})" if kept.low is not None else f"{kept.value:.1f}"
 
 

@@ -7,8 +7,8 @@ with `alternating`, the paper's rule. A criterion sees 128 examples of the train
 all seeds. Steps, and the writing of one text, are measured once for each number of layers, side by side, on a machine that should
 have nothing else to do; then the arms are trained one after the other. What is finished is read, so that two processes may take a
 seed or task each, and the same command then makes the table; results are kept in benchmarks/results/choosing, and what is there is
-not run again. Writes FOLDER/TASK/SEED/ARM/, and for every task table.json, table.md, shapes.json and shapes.md. On one core two to
-three minutes for an arm.
+not run again. Writes FOLDER/TASK/SEED/ARM/, and for every task table.json, table.md, plans.md, shapes.json and shapes.md. On one
+core two to three minutes for an arm.
 """
 
 import json
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablation import ROOT, Asked, measure_once, read_task, run_seeds, run_tasks
+from ablation import ROOT, Asked, describe_share, describe_values, measure_once, read_task, run_seeds, run_tasks
 from rich.console import Console
 
 from pareft.calibrating import CRITERIA
@@ -26,7 +26,7 @@ from pareft.planner.arms import open_arm
 from pareft.planner.costs import time_writing
 from pareft.pruning.depth import RULES
 from pareft.recipe import Recipe, select_arm
-from pareft.records import EfficiencyRecord
+from pareft.records import EfficiencyRecord, ScoreRecord, name_score
 from pareft.run_folder import PLANS
 
 RESULTS = ROOT / "benchmarks" / "results" / "choosing"  # runs of which results are kept
@@ -102,6 +102,32 @@ def tabulate_shapes(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def tabulate_plans(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What every arm keeps, of the first seed, and its scores beside the first arm's."""
+    names = list(rows[0]["scores"])
+    shares = [f"{name_score(score)} %" for score in names[:2]]
+    heads = ["encoder", "decoder", *map(name_score, names), *shares]
+    lines = ["| arm | " + " | ".join(heads) + " |", "| --- | --- | --- |" + " ---: |" * (len(heads) - 2)]
+    for row in rows:
+        kept = [shorten(row["layers"][0][stack]) for stack in ("encoder", "decoder")]
+        scores = [describe_values(row["scores"][score]) for score in names]
+        beside = [describe_share(ScoreRecord(**row["kept"][score])) for score in names[:2]]
+        fewer = "" if len(row["seeds"]) == len(rows[0]["seeds"]) else f" ({len(row['seeds'])} seeds)"
+        lines.append(f"| {row['arm']}{fewer} | " + " | ".join([*kept, *scores, *beside]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def shorten(numbers: Sequence[int]) -> str:
+    """0, 1, 2, 7 as 0-2 7."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return " ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
 def measure_task(name: str, asked: Asked, console: Console) -> None:
     """Every arm of a task with every seed."""
     out, folder = asked.out, asked.out / name
@@ -113,6 +139,8 @@ def measure_task(name: str, asked: Asked, console: Console) -> None:
     arms = ARMS | OWN.get(name, {})
     recipe = read_task(name, out, CHANGES[name] | {"prune": {}, "arms": {arm: arms[arm] for arm in asked.arms}})
     run_seeds(recipe, folder, asked.seeds, efficiency, console, keep=RESULTS / f"{name}.json", finished=asked.finished)
+    table = json.loads((folder / "table.json").read_text(encoding="utf-8"))
+    write_atomic(folder / "plans.md", tabulate_plans(table["rows"]))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pareft.pruning.depth import RULES
 from pareft.recipe import override, resolve
 from pareft.records import PlanningRecord
 from pareft.run_folder import PLANS
-from pareft.settings import CriterionName, RuleName
+from pareft.settings import AUTO, CriterionName, PruneSettings, RuleName
 
 
 @pytest.fixture
@@ -96,6 +96,14 @@ def test_what_a_recipe_cannot_ask_for_is_refused_before_anything_is_loaded(value
     with pytest.raises(PareftError, match=said):
         pareft.run(resolve(values | {"prune": prune}), out=tmp_path / "run", arm="lora+l-prun")
     assert not (tmp_path / "run").exists()
+
+
+def test_auto_is_the_criterion_that_did_best(recipe, values, bases, tmp_path):
+    assert resolve(values | {"prune": {"by": "auto", "keep": 4}}).prune == PruneSettings(by=AUTO, keep=4)
+    asked = {"keep": 4, "data": recipe, "examples": 4}
+    assert pareft.plan(str(bases["bart"]), by="auto", **asked) == pareft.plan(str(bases["bart"]), by=AUTO, **asked)
+    assert pareft.plan(str(bases["bart"])).by == "alternating"
+    assert pareft.plan(str(bases["bart"]), budget={"parameters": "80%"}, data=recipe, examples=4).by == AUTO
 
 
 def test_rules_go_in_recipes_too(values, tmp_path):

@@ -39,7 +39,7 @@ from pareft.pruning.searching import check_blocks, drop_blocks, drop_greedily
 from pareft.recipe import Recipe
 from pareft.records import DroppedRecord, PlanningRecord
 from pareft.runtime import Precision, choose_device
-from pareft.settings import CriterionName, PruneSettings
+from pareft.settings import AUTO, CriterionName, PruneSettings
 from pareft.tuning.starting import draw_batches, spread
 
 Found = tuple[Kept, Scores, list[DroppedRecord]]  # what stays, the scores, the path of a search
@@ -134,6 +134,14 @@ CRITERIA: dict[CriterionName, Callable[[Calibration], Found]] = {
     "gates": _by_scores(lambda given: learn_gates(given.model, given.batches)),
 }
 NEED_NOTHING = ("magnitude",)
+
+
+def name_how(by: str | None, *, budgeted: bool = False) -> str:
+    """The rule or criterion that is meant: `auto` is the one that did best, and so is none at all of a plan within budgets; of any
+    other plan it is the paper's rule.
+    """
+    named = by or ("auto" if budgeted else "alternating")
+    return AUTO if named == "auto" else named
 
 
 def limit(base: Base, settings: PruneSettings) -> Limits:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pareft.artefact import check_base
-from pareft.calibrating import CRITERIA
+from pareft.calibrating import CRITERIA, name_how
 from pareft.console import make_layers_table, make_tried_table
 from pareft.errors import PlanError, RecipeError, suggest
 from pareft.files import write_atomic
@@ -28,7 +28,7 @@ def make_plan(
     named: Mapping[str, Any],
     limits: Mapping[str, Any],
     *,
-    by: str,
+    by: str | None,
     data: Path | None,
     examples: int | None,
     out: Path | None,
@@ -40,7 +40,7 @@ def make_plan(
         base: as the user names it.
         named: `encoder`, `decoder`, `heads` and `neurons` that are to stay, as written.
         limits: `keep`, `never_drop`, `least`, `symmetric` and `budget`, as written.
-        by: the rule or criterion.
+        by: the rule or criterion, if one is named.
         data: a recipe.
         examples: of it.
         out: a file for the plan.
@@ -57,7 +57,7 @@ def make_plan(
         "data": data,
         "examples": EXAMPLES if examples is None else examples,
     }
-    record = None
+    record, how = None, name_how(by, budgeted=bool(limits["budget"]))
     if layers or units:
         given = {"--keep": asked["keep"] is not None, "--never-drop": limits["never_drop"], "--least": limits["least"] != 1}
         given |= {
@@ -65,7 +65,7 @@ def make_plan(
             "--symmetric": limits["symmetric"],
             "--data": data,
             "--examples": examples,
-            "--by": by != "alternating",
+            "--by": by,
         }
         if chosen := [option for option, value in given.items() if value]:
             raise PlanError(f"{chosen[0]} is for layers that are chosen, and these are named; give one of both")
@@ -77,12 +77,12 @@ def make_plan(
             raise PlanError("--budget says how much stays, and so does --keep; give one of both")
         with LiveProgress(start_console(stderr=True)) as progress:
             budget = parse_budget(limits["budget"])
-            decided, record = choose_within(base, budget, by=by, revision=revision, progress=progress, **asked)
-    elif by in CRITERIA:
+            decided, record = choose_within(base, budget, by=how, revision=revision, progress=progress, **asked)
+    elif how in CRITERIA:
         with LiveProgress(start_console(stderr=True)) as progress:
-            decided, record = choose_layers(base, by=by, revision=revision, progress=progress, **asked)
+            decided, record = choose_layers(base, by=how, revision=revision, progress=progress, **asked)
     else:
-        decided = plan(base, by=by, revision=revision, **asked)
+        decided = plan(base, by=how, revision=revision, **asked)
     _show(base, decided, record, out)
 
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from pareft.budgeting import plan_within
-from pareft.calibrating import CRITERIA, NEED_NOTHING, Calibration, choose_by, limit, limit_family
+from pareft.calibrating import CRITERIA, NEED_NOTHING, Calibration, choose_by, limit, limit_family, name_how
 from pareft.errors import PlanError, suggest
 from pareft.models.checkpoint import Base, open_base
 from pareft.models.plan import PruningPlan
@@ -31,7 +31,7 @@ EXAMPLES: int = PruneSettings.model_fields["examples"].default
 def plan(
     base: str | Path | Base,
     *,
-    by: str = "alternating",
+    by: str | None = None,
     keep: Keep | None = None,
     layers: Layers | None = None,
     heads: Units | None = None,
@@ -49,8 +49,9 @@ def plan(
 
     Args:
         base: `pareft-mini`, a folder, or a name on the Hub.
-        by: a rule for the layers, `alternating` being the paper's, or a criterion. Where `layers`, `heads` or `neurons` are given
-            none is asked, and what is not named is kept whole.
+        by: a rule for the layers, or a criterion; the paper's rule, `alternating`, by default, and within a budget `auto`, the
+            criterion that did best (docs/choosing.md). Where `layers`, `heads` or `neurons` are given none is asked, and what is
+            not named is kept whole.
         keep: how many layers of every stack stay, for a rule or criterion that does not say so itself: a number, a part below 1, or
             one of these for each stack, others staying whole; for a criterion also `{"total": n}` of all stacks together.
         layers: the kept layers of each stack; for a model with one stack, a list does.
@@ -73,6 +74,7 @@ def plan(
         MeasurementError: a budget is of what could not be measured here.
         ModelError: the base is not there, is damaged, or of no family that can be pruned.
     """
+    by = name_how(by, budgeted=budget is not None)
     if budget is not None:
         if any(given is not None for given in (keep, layers, heads, neurons)):
             raise PlanError("a budget says how much stays, and so do keep, layers, heads and neurons; give one of them")
@@ -91,7 +93,7 @@ def plan(
             revision=revision,
         )[0]
     if by not in get_args(Rule):
-        known = [*get_args(Rule), *CRITERIA]
+        known = [*get_args(Rule), *CRITERIA, "auto"]
         raise PlanError(f"no rule or criterion {by!r}.{suggest(by, known)} There is {', '.join(known)}")
     if never_drop or least != 1 or symmetric or data is not None:
         raise PlanError(f"never_drop, least, symmetric and data are for criteria ({', '.join(CRITERIA)}), and {by} is none")

@@ -73,12 +73,13 @@ class DataSettings(Settings):
 
 RuleName = Literal["even", "drop-top", "drop-bottom", "drop-middle"]
 CriterionName = Literal["influence", "angular", "magnitude", "taylor", "leave-one-out", "greedy", "rouge", "gates"]
+AUTO: CriterionName = "influence"  # what `auto` is, as measured in docs/choosing.md
 Amount = StrictInt | StrictFloat  # of layers, or below 1 a part of them
 
 
 class PruneSettings(Settings):
     """What stays: layers by the paper's rule or as listed for each stack, 0-based; or what the file of a plan says; or, `by` a rule
-    or criterion, as many as `keep` says, of every stack, by stack, or in `total`.
+    or criterion, as many as `keep` says, of every stack, by stack, or in `total`; `auto` is the criterion that did best.
 
     A criterion sees `examples` of the training split, and leaves the layers in `never_drop`; of a total, `least` of each stack
     stay, and `symmetric` as many of each.
@@ -103,6 +104,8 @@ class PruneSettings(Settings):
     def _one_of_all(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
+        if values.get("by") == "auto":
+            values = {**values, "by": AUTO}
         given = [name for name in CHOICES if values.get(name) is not None]
         if len(given) > 1:
             raise ValueError(f"give one of {', '.join(f'prune.{name}' for name in given)}; the others are null")

@@ -40,12 +40,14 @@ def plan(
         ),
     ] = None,
     by: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="How to choose: alternating, even, drop-top, drop-bottom, drop-middle; or by a criterion: magnitude, and on "
-            "--data: influence, angular, taylor, leave-one-out, greedy, rouge, gates."
+            "--data: influence, angular, taylor, leave-one-out, greedy, rouge, gates; auto is the one that did best.  "
+            "\\[default: alternating; with --budget, auto]",
+            show_default=False,
         ),
-    ] = "alternating",
+    ] = None,
     keep: Annotated[
         str | None,
         typer.Option(
@@ -122,7 +124,7 @@ def plan(
     keeps.
     """
     of_plans: dict[str, object] = {
-        "--by": by != "alternating",
+        "--by": by,
         "--keep": keep,
         "--never-drop": never_drop,
         "--least": least != 1,
