@@ -139,7 +139,7 @@ def test_a_folder_of_another_search_is_refused(recipe, tmp_path):
 def test_targets_that_the_base_or_the_start_does_not_bear_are_not_tried(values, bases):
     values["adapt"] |= {"start": "gap"}
     arm = select_arm(resolve(values), "lora+l-prun")
-    assert searching._list_targets(arm) == ['"ffn"', '"all"']
+    assert searching._list_targets(arm) == ['"ffn"', '"outputs"', '"all"']
 
 
 def test_without_optuna_the_extra_is_named(recipe, tmp_path, monkeypatch):
