@@ -7,9 +7,9 @@ import polars as pl
 
 from pareft.data.batches import Flaw
 from pareft.data.blocks import name_missing
-from pareft.data.named import find_tables, read_files, read_named
-from pareft.data.named import read_hub as read_named_hub
+from pareft.data.hub import load_hub
 from pareft.data.prepared import SPLIT_NAMES, split_keys
+from pareft.data.published import find_tables, list_published, read_files, read_named
 from pareft.data.rows import HEADED, READERS, Row, find_format, read_rows
 from pareft.errors import DataError
 from pareft.settings import DataSettings
@@ -45,7 +45,7 @@ def _read_named(name: str, settings: DataSettings, seed: int) -> dict[str, pl.Da
     if files:
         return read_files(name, files)
     if settings.path is None:
-        return read_named(name, read_named_hub(name), seed=seed)
+        return read_named(name, list_published(name), seed=seed)
     if not Path(settings.path).is_dir():
         raise DataError(f"data.path {settings.path} is no folder; it is where the files of {name} are")
     return read_named(name, find_tables(name, Path(settings.path)), seed=seed)
@@ -118,14 +118,7 @@ def read_hub(name: str) -> dict[str, Any]:
     Raises:
         DataError: it cannot be read, or has none of them.
     """
-    import datasets
-
-    try:
-        loaded = datasets.load_dataset(name)
-    except Exception as error:  # the Hub's client raises anything from ConnectionError to its own classes
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"{name!r} is no file here, and it cannot be read from the Hub: {reason}") from error
-    tables = {SPLIT_ALIASES.get(split, split): table for split, table in loaded.items()}
+    tables = {SPLIT_ALIASES.get(split, split): table for split, table in load_hub(name).items()}
     return {split: tables[split] for split in SPLIT_NAMES if split in tables}
 
 

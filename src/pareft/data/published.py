@@ -1,0 +1,171 @@
+"""A named task's published files, or tables on the Hub, as splits that have labels.
+
+Where the published test split has none, the published validation split is the test; a validation split is then one that a folder
+has besides, or is held out of the training split, so that nothing is chosen by what is reported.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pareft.data.batches import Flaw
+from pareft.data.blocks import Blocks
+from pareft.data.hub import load_hub
+from pareft.data.named import NAMED, Example, Row, Rows
+from pareft.data.prepared import SPLIT_NAMES, split_keys
+from pareft.data.rows import LONGEST_ROW, find_format, read_rows
+from pareft.errors import DataError
+from pareft.settings import GROUPED
+
+HELD_OUT = 1000  # validation examples at most, where they are taken from the training split
+BESIDE = ("val", "dev32", "valid")  # of one that a folder has besides
+
+
+def read_named(name: str, tables: Mapping[str, tuple[Iterable[Row], str]], *, seed: int) -> dict[str, pl.DataFrame]:
+    """The splits of a task as frames with the columns `id`, `source`, `target`, and `pair` where it has two texts. Of examples that
+    are scored together the id is `GROUP::number`.
+
+    Args:
+        name: of `NAMED`.
+        tables: the rows of published splits by their names, and where they are from.
+        seed: by which a validation split is held out.
+
+    Raises:
+        DataError: no training or labelled test split; rows that are not the task's, or a label that it does not have.
+    """
+    rows = NAMED[name]
+    frames = {split: frame for split, (table, where) in tables.items() if (frame := _make_frame(rows, table, where)) is not None}
+    official = next((split for split in rows.official if split in frames), None)
+    test = "test" if "test" in frames else official
+    if "train" not in frames or test is None:
+        raise DataError(f"{name}: there is no {'train' if 'train' not in frames else 'test or validation'} split with labels")
+    others = [official] if official and test != official else [split for split in BESIDE if split != test]
+    beside = next((split for split in others if split in frames), None)
+    if beside:
+        return {"train": frames["train"], "validation": frames[beside], "test": frames[test]}
+    train, held = _hold_out(frames["train"], seed=seed)
+    return {"train": train, "validation": held, "test": frames[test]}
+
+
+def _hold_out(frame: pl.DataFrame, *, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The training split without a tenth of it, and that tenth, or so much of it as there may be."""
+    held = split_keys(frame.height, seed=seed)["validation"][:HELD_OUT]
+    places = pl.int_range(pl.len()).is_in(pl.Series(held.tolist()).implode())
+    return frame.filter(~places), frame.filter(places)
+
+
+def _make_frame(rows: Rows, table: Iterable[Row], where: str) -> pl.DataFrame | None:
+    """A split's examples; `None` where none has a label."""
+    examples: list[Example] = []
+    for number, row in enumerate(table):
+        try:
+            made = list(rows.make(row))
+        except (DataError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{where} row {number + 1}: {error}") from error
+        for example in made:
+            place, value = f"{where} row {number + 1}", example.pop("target")
+            options = example.get("options")
+            label = (
+                _name_label(value, rows.labels, place) if options is None else _name_option(value, options, rows.from_one, place)
+            )
+            if label is not None:
+                texts = {key: value if key == "options" else str(value) for key, value in example.items()}
+                examples.append(texts | {"target": label})
+    if not examples:
+        return None
+    numbers = pl.int_range(pl.len()).cast(pl.String)
+    frame = pl.DataFrame(examples)
+    named = frame.with_columns(id=pl.concat_str(pl.col("group"), pl.lit(GROUPED), numbers) if "group" in frame.columns else numbers)
+    return named.select("id", *(column for column in ("source", "target", "pair", "options") if column in frame.columns))
+
+
+def _name_label(value: Any, labels: tuple[str, ...], where: str) -> str | None:
+    """A label by its name, from a name, a number or a truth; `None` where there is none."""
+    text = str(int(value)) if isinstance(value, bool) else "" if value is None else str(value).strip()
+    if text in ("", "-1", "-"):
+        return None
+    if not labels or text in labels:
+        return text
+    if text.isdecimal() and int(text) < len(labels):
+        return labels[int(text)]
+    raise DataError(f"{where}: the label {text!r} is none of {', '.join(labels)}")
+
+
+def _name_option(value: Any, options: Sequence[str], from_one: bool, where: str) -> str | None:
+    """The right option, from its number; `None` where there is none."""
+    text = "" if value is None else str(value).strip()
+    if text in ("", "-1"):
+        return None
+    number = int(text) - from_one if text.isdecimal() else -1
+    if not 0 <= number < len(options):
+        raise DataError(f"{where}: the label {text!r} is none of {len(options)} options")
+    return str(options[number])
+
+
+def find_tables(name: str, folder: Path) -> dict[str, tuple[Iterable[Row], str]]:
+    """The files of a task's published splits in a folder, by split.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    rows = NAMED[name]
+    wanted = ("train", "test", *dict.fromkeys((*rows.official, *BESIDE)))
+    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in (".tsv", ".json", ".jsonl", ".parquet")}
+    if "train" not in found:
+        raise DataError(f"{folder} has no file {name} is trained on: train.tsv, train.json, train.jsonl or train.parquet")
+    return {split: (read_table(name, found[split]), str(found[split])) for split in wanted if split in found}
+
+
+def read_table(name: str, path: Path) -> Iterator[Row]:
+    """The rows of a file. Tabs part the cells of a .tsv, and quotes are letters, as GLUE has it."""
+    if find_format(path) == ".tsv":
+        yield from _read_tabs(path, NAMED[name].columns)
+        return
+    for row in read_rows(path):
+        if isinstance(row, Flaw):
+            raise DataError(f"{path} line {row.line}: {row.reason}")
+        yield row[1]
+
+
+def _read_tabs(path: Path, columns: tuple[str, ...]) -> Iterator[Row]:
+    if not path.is_file():
+        raise DataError(f"no file {path}")
+    with Blocks(path) as blocks:
+        names: tuple[str, ...] = ()
+        for number, line in enumerate(blocks.lines(longest=LONGEST_ROW), 1):
+            cells = (line or "").removeprefix("\ufeff").rstrip("\r\n").split("\t")
+            if not names:
+                headed = not columns or {"sentence", "sentence1", "question"} & set(cells)
+                names = tuple(cells) if headed else columns
+                if headed:
+                    continue
+            if len(cells) != len(names):
+                raise DataError(f"{path} line {number}: {len(cells)} cells, and there are {len(names)} columns")
+            yield dict(zip(names, cells, strict=True))
+
+
+def list_published(name: str) -> dict[str, tuple[Iterable[Row], str]]:
+    """A task's published splits on the Hub.
+
+    Raises:
+        DataError: it cannot be read from there.
+    """
+    repository, configuration = NAMED[name].hub
+    splits = load_hub(repository, configuration)
+    return {split: (table, f"{repository}/{configuration}[{split}]") for split, table in splits.items()}
+
+
+def read_files(name: str, files: Mapping[str, Path]) -> dict[str, pl.DataFrame]:
+    """The splits of a task from a file for each.
+
+    Raises:
+        DataError: a split without a file, or a file without labels.
+    """
+    if missing := [split for split in SPLIT_NAMES if split not in files]:
+        raise DataError(f"no {missing[0]} split; name its file in data.{missing[0]}, or only the folder, in data.path")
+    frames = {split: _make_frame(NAMED[name], read_table(name, path), str(path)) for split, path in files.items()}
+    if empty := [split for split, frame in frames.items() if frame is None]:
+        raise DataError(f"{files[empty[0]]}: no row has a label")
+    return {split: frame for split, frame in frames.items() if frame is not None}
