@@ -14,6 +14,7 @@ from pareft.errors import PareftError
 from pareft.lightening import lighten
 from pareft.readying import prepare
 from pareft.recipe import override, resolve
+from pareft.settings import MeasureSettings
 
 
 @pytest.fixture(scope="session")
@@ -204,8 +205,11 @@ def test_early_pruning_of_what_chooses(choice, tmp_path):
 def test_options_may_be_columns_and_arms_are_compared(choice, tmp_path):
     arms = {"full": {"adapt": None, "prune": None}, "lora": {}}
     columns = resolve(override(choice, {"data.options": ["text", "b", "c"], "data.target": "text", "arms": arms}))
-    compared = pareft.compare(columns.model_copy(update={"measure": None}), out=tmp_path / "runs")
+    measured = columns.model_copy(update={"measure": MeasureSettings(steps=1, warmup_steps=0, inference=1)})
+    compared = pareft.compare(measured, out=tmp_path / "runs")
     assert [row.arm for row in compared.rows] == ["full", "lora"]
+    assert compared.headlines == ["exact_match"]
+    assert all(row.inference_percent > 0 for row in compared.rows)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from pareft.progress import SILENT
 from pareft.recipe import resolve, select_arm
 from pareft.records import RunRecord
 from pareft.report.figure import draw_png
-from pareft.report.table import COLUMNS, format_intervals, list_columns, list_intervals, write_csv, write_markdown
+from pareft.report.table import COLUMNS, INFERENCE, format_intervals, list_columns, list_intervals, write_csv, write_markdown
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def compared(tmp_path_factory, request):
             "adapt": {"rank": 2, "dropout": 0.0},
             "train": {"max_steps": 2, "batch_size": 4, "warmup_steps": 0},
             "evaluate": {"num_beams": 2, "max_new_tokens": 6, "untouched": True},
-            "measure": {"steps": 3, "warmup_steps": 1},
+            "measure": {"steps": 3, "warmup_steps": 1, "inference": 2},
             "arms": {"full": {"prune": None, "adapt": None}, "lora+l-prun": {}},
         }
     )
@@ -59,9 +59,12 @@ def test_steps_are_measured_by_a_process_per_arm(compared):
     assert list(record.arms) == ["full", "lora+l-prun"]
     for name, arm in record.arms.items():
         assert len(arm.step_seconds) == recipe.measure.steps
+        assert len(arm.inference_seconds) == recipe.measure.inference == 2
         assert arm.peak_bytes > 0
         assert arm.trainable == result.row(name).trainable
     assert "1 rounds uncounted, then 3 counted" in record.method
+    assert "inference: 2 passes of each arm in turn" in record.method
+    assert result.row("full").inference_percent == 100
     assert (out / "efficiency.json").is_file()
 
 
@@ -129,7 +132,7 @@ def test_a_measurement_of_other_arms_or_a_damaged_one_is_taken_again(compared, m
 def test_the_reports_hold_the_same_numbers(compared):
     _, _, result = compared
     table = list(csv.reader(io.StringIO(write_csv(result))))
-    assert table[0] == list_columns(result) == [*COLUMNS, "R-1", "R-2", "R-L", "Quality kept %"]
+    assert table[0] == list_columns(result) == [*COLUMNS, INFERENCE, "R-1", "R-2", "R-L", "Quality kept %"]
     assert [row[0] for row in table[1:]] == ["untouched", "full", "lora+l-prun"]
     markdown = write_markdown(result)
     for row in result.rows:
@@ -228,7 +231,7 @@ def test_other_metrics_are_added_to_finished_arms_without_training_them_again(co
     for row in again.rows:
         assert {"bleu", "words"} <= set(row.scores)
         assert "rouge1" not in row.scores
-    assert list_columns(again) == [*COLUMNS, "bleu", "Quality kept %"]
+    assert list_columns(again) == [*COLUMNS, INFERENCE, "bleu", "Quality kept %"]
     assert "BLEU" not in write_markdown(again)
     assert compare(recipe, out=tmp_path / "out", title="tiny") == result
 

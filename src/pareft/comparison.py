@@ -16,6 +16,8 @@ HEADLINES: dict[str, tuple[str, ...]] = {  # of each metric, the scores that a t
     "bleu": ("bleu",),
     "bleu_precisions": ("bleu_precision1", "bleu_precision4"),
     "classification": ("accuracy", "macro_f1", "matthews"),
+    "f1": ("f1", "group_exact_match"),
+    "exact_match": ("exact_match",),
     "regression": ("pearson", "spearman"),
     "surface": ("words", "repeated_trigrams", "copied"),
 }
@@ -43,6 +45,7 @@ class Row(Record):
     quality_kept: ScoreRecord | None
     intervals: dict[str, ScoreRecord] = Field(default_factory=dict)
     differences: dict[str, ScoreRecord] = Field(default_factory=dict)
+    inference_percent: float | None = None
 
     @property
     def quality_kept_percent(self) -> float | None:
@@ -77,6 +80,11 @@ class Comparison(Record):
     def reference(self) -> str:
         """The arm that is 100 %: the first that was trained."""
         return next(row.arm for row in self.rows if row.trainable is not None)
+
+    @property
+    def measures_inference(self) -> bool:
+        """Whether the speed of inference was measured."""
+        return any(row.inference_percent is not None for row in self.rows)
 
     def row(self, arm: str) -> Row:
         """The row of an arm."""
@@ -148,10 +156,12 @@ def _make_row(
     reference: str,
     means: Means,
 ) -> Row:
-    speed = memory = None
+    speed = memory = inference = None
     if efficiency:
         arm, first = efficiency.arms[name], efficiency.arms[reference]
         speed, memory = relative_speed(first.step_seconds, arm.step_seconds), 100 * (arm.peak_bytes / first.peak_bytes)
+        if first.inference_seconds and arm.inference_seconds:
+            inference = relative_speed(first.inference_seconds, arm.inference_seconds)
     kept, counts = _keep(record.scores, reference_scores, means), record.parameters
     return Row(
         arm=name,
@@ -165,6 +175,7 @@ def _make_row(
         scores=record.scores,
         quality_kept=kept.pop(QUALITY, None),
         kept=kept,
+        inference_percent=inference,
     )
 
 

@@ -35,7 +35,7 @@ def make_table(comparison: Comparison) -> Table:
         else:
             table.add_column(heading, justify="right", no_wrap=True)
     for row in comparison.rows:
-        cells = format_row(row, comparison.quality)
+        cells = format_row(row, comparison)
         if row.trainable is not None:
             cells[columns.index("Trained parameters")] = f"{row.trainable / 1e6:.2f} M"
         table.add_row(*cells)

@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -20,7 +20,7 @@ from typing import IO, Any
 import torch
 
 from pareft.errors import MeasurementError
-from pareft.evaluation.efficiency import APART, CPU_MEMORY, CUDA_MEMORY, METHOD, interleave
+from pareft.evaluation.efficiency import APART, CPU_MEMORY, CUDA_MEMORY, INFERENCE, METHOD, NEW_TOKENS, interleave
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, resolve
 from pareft.records import ArmEfficiency, EfficiencyRecord
@@ -74,6 +74,11 @@ class Worker:
         self._send(str(number))
         return float(self.receive()["seconds"])
 
+    def infer(self) -> float:
+        """Pass over a batch with what the steps have made; returns the seconds. There are no more steps afterwards."""
+        self._send("infer")
+        return float(self.receive()["seconds"])
+
     def _send(self, line: str) -> None:
         assert self._process.stdin
         try:
@@ -92,7 +97,8 @@ def digest_arm(arm: Recipe) -> str:
 
 def fits(record: EfficiencyRecord, arms: Mapping[str, Recipe], settings: MeasureSettings | None = None) -> bool:
     """Whether a measurement is of these very arms, and with `settings`, was taken so."""
-    taken = settings is None or (record.steps, record.warmup_steps) == (settings.steps, settings.warmup_steps)
+    counts = (record.steps, record.warmup_steps, record.inference)
+    taken = settings is None or counts == (settings.steps, settings.warmup_steps, settings.inference)
     return taken and all(name in record.arms and record.arms[name].digest == digest_arm(arm) for name, arm in arms.items())
 
 
@@ -111,7 +117,8 @@ def measure(
     Raises:
         MeasurementError: a worker failed, for want of memory, say.
     """
-    total = len(arms) * (settings.warmup_steps + settings.steps)
+    passes = settings.inference + 1 if settings.inference else 0
+    total = len(arms) * (settings.warmup_steps + settings.steps + passes)
     progress.start("measure", total)
     done = 0
     with ExitStack() as stack:
@@ -121,20 +128,24 @@ def measure(
         }
         held = {arm: worker.receive() for arm, worker in workers.items()}
 
-        def count(worker: Worker, number: int) -> float:
+        def count(take: Callable[[], float]) -> float:
             nonlocal done
-            seconds, done = worker.step(number), done + 1
+            seconds, done = take(), done + 1
             progress.advance(done, total, {})
             return seconds
 
-        steppers = {arm: lambda number, worker=worker: count(worker, number) for arm, worker in workers.items()}
+        steppers = {arm: lambda number, worker=worker: count(lambda: worker.step(number)) for arm, worker in workers.items()}
         seconds = interleave(steppers, warmup=settings.warmup_steps, steps=settings.steps)
         peaks = {arm: _ask_peak(worker) for arm, worker in workers.items()}
+        inferring = {arm: lambda _, worker=worker: count(worker.infer) for arm, worker in workers.items()} if passes else {}
+        inferred = interleave(inferring, warmup=1, steps=settings.inference)
     memory = CUDA_MEMORY if torch.cuda.is_available() else CPU_MEMORY
+    method = METHOD.format(warmup=settings.warmup_steps, steps=settings.steps, memory=memory)
     return EfficiencyRecord(
-        method=METHOD.format(warmup=settings.warmup_steps, steps=settings.steps, memory=memory),
+        method=method + (INFERENCE.format(passes=settings.inference, tokens=NEW_TOKENS) if passes else ""),
         steps=settings.steps,
         warmup_steps=settings.warmup_steps,
+        inference=settings.inference,
         batch_size=next(iter(arms.values())).train.batch_size,
         versions=list_versions(),
         hardware=describe_hardware(),
@@ -146,6 +157,7 @@ def measure(
                 peak_bytes=peaks[arm],
                 trainable=held[arm]["trainable"],
                 total=held[arm]["total"],
+                inference_seconds=[round(value, 5) for value in inferred.get(arm, [])],
             )
             for arm, recipe in arms.items()
         },
@@ -182,7 +194,7 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
     from pareft.models.structure import count_parameters
     from pareft.readying import encode_split, prepare
     from pareft.runtime import peak_memory_bytes, reset_peak_memory, seed_everything
-    from pareft.stepping import open_stepper
+    from pareft.stepping import open_inference, open_stepper
 
     def answer(**values: Any) -> None:
         answers.write(json.dumps(values) + "\n")
@@ -205,8 +217,17 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
             if line.strip() == "peak":
                 answer(peak_bytes=peak_memory_bytes() - before)
                 continue
+            if line.strip() == "infer":
+                break
             start = int(line) * size % max(1, len(rows) - size + 1)
             answer(seconds=stepper.step([rows[index] for index in range(start, min(start + size, len(rows)))]))
+        else:
+            return
+        model = stepper.model
+    infer = open_inference(model, prepared, rows)
+    answer(seconds=infer())
+    for _ in requests:
+        answer(seconds=infer())
 
 
 def _serve_standard_streams() -> None:

@@ -261,8 +261,8 @@ def name_score(name: str) -> str:
 
 
 class ArmEfficiency(Record):
-    """One arm's training step: the median and the single times, and the peak memory of its own process; `digest` says of which arm
-    exactly.
+    """One arm's training step: the median and the single times, and the peak memory of its own process; the times of inference, if
+    that was measured; `digest` says of which arm exactly.
     """
 
     digest: str
@@ -271,6 +271,7 @@ class ArmEfficiency(Record):
     peak_bytes: int
     trainable: int
     total: int
+    inference_seconds: list[float] = Field(default_factory=list)
 
 
 Equal = Literal["steps", "time", "flops"]
@@ -293,6 +294,7 @@ class EfficiencyRecord(Record):
     method: str
     steps: int
     warmup_steps: int
+    inference: int = 0
     batch_size: int
     versions: dict[str, str]
     hardware: dict[str, Any]

@@ -279,7 +279,10 @@ class EvaluateSettings(Settings):
 
 
 class MeasureSettings(Settings):
-    """Speed and memory: `steps` timed training steps of every arm, interleaved, after `warmup_steps` that are not counted."""
+    """Speed and memory: `steps` timed training steps of every arm, interleaved, after `warmup_steps` that are not counted; and
+    `inference` timed passes over a batch, which is written for, or classified, with adapters merged.
+    """
 
     steps: PositiveInt = 8
     warmup_steps: NonNegativeInt = 2
+    inference: NonNegativeInt = 0

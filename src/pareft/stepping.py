@@ -1,7 +1,7 @@
-"""A training step taken by itself, as training takes it: the one place for all that measure steps."""
+"""A training step taken by itself, as training takes it, and a pass of inference: the one place for all that measure them."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,13 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from pareft.artefact import make_writer
+from pareft.evaluation.efficiency import NEW_TOKENS
+from pareft.evaluation.generation import Batch, write_batch
+from pareft.models.structure import classifies
 from pareft.readying import Prepared, build_model, recomputes
 from pareft.recipe import Recipe
-from pareft.runtime import Precision, autocast, wait_for_device
+from pareft.runtime import Precision, autocast, choose_writing_precision, wait_for_device
 from pareft.settings import FastSettings, TrainSettings
 from pareft.teaching import teach
 from pareft.teaching.finding import find_teacher
@@ -112,3 +116,36 @@ def open_stepper(
             for start in range(0, len(seen), settings.batch_size):
                 stepper.look([seen[place] for place in range(start, min(start + settings.batch_size, len(seen)))])
         yield stepper
+
+
+def open_inference(model: Any, prepared: Prepared, rows: Dataset) -> Callable[[], float]:
+    """A pass of inference over the first rows, as many as the evaluation takes at once, and its seconds: they are written for, no
+    text ending early, or classified, by a model that is not trained any more, its adapter merged.
+    """
+    settings = prepared.recipe.evaluate
+    writer = make_writer(model, precision=choose_writing_precision(settings.precision))
+    chosen = [rows[place] for place in range(min(settings.batch_size, len(rows)))]
+    if classifies(writer):
+        batch = make_collator(writer, prepared.tokenizer)(chosen).to(writer.device)
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+
+        def infer() -> object:
+            return writer(**inputs)
+
+    else:
+        tokens, numbers = min(NEW_TOKENS, settings.max_new_tokens), tuple(range(len(chosen)))
+        writer.generation_config.min_new_tokens = tokens
+        short = settings.model_copy(update={"max_new_tokens": tokens})
+        sources = Batch(numbers, numbers, tuple(row["input_ids"] for row in chosen))
+
+        def infer() -> object:
+            return write_batch(writer, prepared.tokenizer, sources, short)
+
+    def take() -> float:
+        started = time.perf_counter()
+        with torch.inference_mode():
+            infer()
+        wait_for_device()
+        return time.perf_counter() - started
+
+    return take

@@ -8,6 +8,11 @@ METHOD = (
     "on the same batches, {warmup} rounds uncounted, then {steps} counted; speed = the first arm's median / the arm's; "
     "memory = {memory}"
 )
+NEW_TOKENS = 16  # that inference writes for every source of a batch
+INFERENCE = (
+    "; inference: {passes} passes of each arm in turn over one batch, adapters merged, after one uncounted: written for, {tokens} "
+    "new tokens each, or classified"
+)
 APART = "one arm after the other, as they did not fit onto the machine together; of each"
 CPU_MEMORY = "peak resident bytes of the arm's process above what it held before the model was built"
 CUDA_MEMORY = "peak bytes allocated on the GPU by the arm's process (torch.cuda.max_memory_allocated)"

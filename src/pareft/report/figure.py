@@ -85,7 +85,7 @@ def _draw_bars(axes: Axes, rows: Sequence[Row], values: Sequence[float | None], 
 
 def _draw_table(axes: Axes, comparison: Comparison) -> None:
     axes.axis("off")
-    columns, cells = list_columns(comparison), [format_row(row, comparison.quality) for row in comparison.rows]
+    columns, cells = list_columns(comparison), [format_row(row, comparison) for row in comparison.rows]
     table = axes.table(cells, colLabels=columns, loc="center", cellLoc="right")
     table.auto_set_font_size(False)
     table.set_fontsize(8.5)

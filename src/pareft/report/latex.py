@@ -32,7 +32,7 @@ FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # no 
 
 def write_latex(comparison: Comparison) -> str:
     """The table, and where examples have scores, one of all scores with their 95 % intervals."""
-    rows = [format_row(row, comparison.quality) for row in comparison.rows]
+    rows = [format_row(row, comparison) for row in comparison.rows]
     notes = " ".join(explain(comparison))
     tables = [make_tabular(list_columns(comparison), rows, caption=f"{comparison.title}. {notes}")]
     names = comparison.headlines

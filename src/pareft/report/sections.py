@@ -92,7 +92,7 @@ class Sections:
 def collect_sections(report: Report, number: int) -> Sections:
     """Everything a page says of a report, which is its `number`-th."""
     comparison = report.comparison
-    cells = [format_row(row, comparison.quality) for row in comparison.rows]
+    cells = [format_row(row, comparison) for row in comparison.rows]
     return Sections(
         number=number,
         title=comparison.title,

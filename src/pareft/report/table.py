@@ -8,16 +8,17 @@ from pareft.comparison import Comparison, Row
 from pareft.records import BudgetRecord, ScoreRecord, name_score
 
 COLUMNS = ("Arm", "Speed %", "Trained parameters", "Trained %", "Layers dropped %", "Memory %")
-KEPT = "Quality kept %"
+KEPT, INFERENCE = "Quality kept %", "Inference speed %"
 INTERVALS_A_ROW = 3  # scores beside each other within 80 columns
 
 
 def list_columns(comparison: Comparison) -> list[str]:
-    """The heads of the table: `COLUMNS`, the scores of quality, and what is kept of them."""
-    return [*COLUMNS, *map(name_score, comparison.quality), KEPT]
+    """The heads of the table: `COLUMNS`, the speed of inference if it was measured, the scores of quality, what is kept of them."""
+    measured = [INFERENCE] if comparison.measures_inference else []
+    return [*COLUMNS, *measured, *map(name_score, comparison.quality), KEPT]
 
 
-def format_row(row: Row, quality: Sequence[str]) -> list[str]:
+def format_row(row: Row, comparison: Comparison) -> list[str]:
     """One row's cells, in the order of `list_columns`; an en dash where nothing was measured, ≈ after what the paired bootstrap
     does not tell from the first arm's.
     """
@@ -28,8 +29,9 @@ def format_row(row: Row, quality: Sequence[str]) -> list[str]:
         format_number(row.trainable_percent, 1),
         format_number(100 * row.layers_dropped_ratio, 0),
         format_number(row.memory_percent, 0),
-        *(format_number(row.scores.get(name), 2) for name in quality),
-        format_number(row.quality_kept_percent, 1) + (" ≈" if row.resembles_in(quality) else ""),
+        *([format_number(row.inference_percent, 0)] if comparison.measures_inference else []),
+        *(format_number(row.scores.get(name), 2) for name in comparison.quality),
+        format_number(row.quality_kept_percent, 1) + (" ≈" if row.resembles_in(comparison.quality) else ""),
     ]
 
 
@@ -70,7 +72,7 @@ def format_number(value: float | None, digits: int) -> str:
 
 def write_markdown(comparison: Comparison) -> str:
     """The table with its title and the notes that say what its columns are."""
-    columns, cells = list_columns(comparison), [format_row(row, comparison.quality) for row in comparison.rows]
+    columns, cells = list_columns(comparison), [format_row(row, comparison) for row in comparison.rows]
     table = "\n".join(map(join_cells, [columns, ["---"] + ["---:"] * (len(columns) - 1), *cells]))
     notes = "\n".join(f"- {note}" for note in explain(comparison))
     return f"# {comparison.title}\n\n{table}\n\n{notes}\n{_write_intervals(comparison)}"
@@ -107,7 +109,7 @@ def write_csv(comparison: Comparison) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(list_columns(comparison))
     for row in comparison.rows:
-        arm, *cells = format_row(row, comparison.quality)
+        arm, *cells = format_row(row, comparison)
         writer.writerow([arm, *(cell.replace(",", "").replace("–", "").replace(" ≈", "") for cell in cells)])
     return file.getvalue()
 

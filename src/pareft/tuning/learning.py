@@ -5,7 +5,13 @@ from typing import Any
 
 import torch
 from peft.optimizers import create_loraplus_optimizer
-from transformers import DataCollatorForMultipleChoice, DataCollatorForSeq2Seq, DataCollatorWithPadding, Seq2SeqTrainer
+from transformers import (
+    BatchEncoding,
+    DataCollatorForMultipleChoice,
+    DataCollatorForSeq2Seq,
+    DataCollatorWithPadding,
+    Seq2SeqTrainer,
+)
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from pareft.models.structure import chooses, classifies
@@ -20,7 +26,8 @@ Objective = Callable[[Any, dict[str, Any]], tuple[torch.Tensor, Any]]  # of a mo
 def make_collator(model: Any, tokenizer: PreTrainedTokenizerBase, *, multiple: int | None = MULTIPLE) -> Collate:
     """How a model's batches are made: sources, and targets that are texts, padded to the longest, or to a multiple of something."""
     if chooses(model):
-        return DataCollatorForMultipleChoice(tokenizer, pad_to_multiple_of=multiple)
+        collate = DataCollatorForMultipleChoice(tokenizer, pad_to_multiple_of=multiple)
+        return lambda rows: BatchEncoding(collate(rows))  # which goes to a device, as the others' batches do
     if classifies(model):
         return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=multiple)
     return DataCollatorForSeq2Seq(tokenizer, model, pad_to_multiple_of=multiple)
