@@ -11,6 +11,7 @@ from transformers import AutoModelForSequenceClassification
 
 import pareft
 from pareft.errors import PareftError
+from pareft.evaluation.classifying import _choose
 from pareft.lightening import lighten
 from pareft.readying import prepare
 from pareft.recipe import override, resolve
@@ -187,6 +188,11 @@ def test_options_are_chosen_among_and_the_run_is_read_back(choice, encoders, tmp
     assert type(model.get_base_model()).__name__.endswith("ForMultipleChoice")
     again = pareft.evaluate(tmp_path / "run")
     assert again.scores["exact_match"].value == pytest.approx(record.scores["exact_match"], abs=0.01)
+
+
+def test_an_option_that_only_fills_up_is_never_chosen():
+    assert _choose(["a", "b", ""], [0.1, 0.3, 0.9]) == "b"
+    assert _choose(["a", "b"], [0.1, 0.3, 0.9]) == "b"  # of a source with fewer options than others of its batch
 
 
 @pytest.mark.parametrize("form", ["merged", "adapter"])

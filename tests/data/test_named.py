@@ -145,6 +145,13 @@ def test_rows_that_are_not_the_tasks_are_said(tmp_path, lines, message):
         read("glue/sst2", tmp_path)
 
 
+def test_a_broken_line_among_many_is_left_out(tmp_path):
+    write_lines(tmp_path / "train.tsv", ["sentence\tlabel", *["a\t1"] * 200, "b"])
+    write_lines(tmp_path / "dev.tsv", ["sentence\tlabel", "c\t0"])
+    splits = read("glue/sst2", tmp_path)
+    assert splits["train"].height + splits["validation"].height == 200
+
+
 def test_a_folder_without_the_files_and_no_folder(tmp_path):
     with pytest.raises(DataError, match="has no file glue/rte is trained on"):
         read("glue/rte", tmp_path)

@@ -94,12 +94,12 @@ def _answer(question: str, *options: str, keys: str = "label|answerKey") -> Call
             return
         found: Any = [_pick(row, name) for name in options]
         asked = " ".join(str(_pick(row, name)) for name in question.split("|"))
-        key = str(_pick(row, *keys.split("|")))
+        key = _pick(row, *keys.split("|"))
         if len(options) == 1:
             found = found[0]
         if isinstance(found, Mapping):
             letters, found = list(found["label"]), list(found["text"])
-            key = str(letters.index(key)) if key in letters else key
+            key = letters.index(key) if key in letters else key
         yield {"source": asked, "options": list(found), "target": key}
 
     return make

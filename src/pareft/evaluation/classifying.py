@@ -1,6 +1,6 @@
 """A label or a number for every source, as text, so that what is stored and scored is as for texts that are written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,7 +27,7 @@ def classify_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, b
 
 @torch.inference_mode()
 def choose_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Batch, *, max_source_tokens: int) -> list[str]:
-    """The likeliest option of every source; C: as many as the source with the most has, others having empty ones besides.
+    """The likeliest option of every source, which is never an empty one; C: as many as the source with the most has.
 
     Raises:
         ModelError: as `classify_batch`.
@@ -39,7 +39,12 @@ def choose_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, bat
     encoded = tokenizer(firsts, seconds, truncation=True, max_length=max_source_tokens)
     padded = tokenizer.pad(encoded, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
     outputs = _compute(model, {name: value.view(len(parted), most, -1) for name, value in padded.items()})  # (B, C)
-    return [options[int(row[: len(options)].argmax())] for (_, *options), row in zip(parted, outputs, strict=True)]
+    return [_choose(options, row.tolist()) for (_, *options), row in zip(parted, outputs, strict=True)]
+
+
+def _choose(options: Sequence[str], values: Sequence[float]) -> str:
+    """The option of the highest value; empty ones only fill up."""
+    return max(zip(options, values, strict=False), key=lambda found: (bool(found[0]), found[1]))[0]
 
 
 def _compute(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
