@@ -77,7 +77,7 @@ def measure_shapes(recipe: Recipe, efficiency: EfficiencyRecord, folder: Path) -
     file = folder / "shapes.json"
     if not file.is_file():
         arms = {name: open_arm(name, select_arm(recipe, name)) for name in recipe.arms}
-        seconds = time_writing(list(arms.values()))
+        seconds = time_writing(list(arms.values()), rounds=9)
         rows = [
             {
                 "layers": name,

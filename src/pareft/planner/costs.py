@@ -116,12 +116,14 @@ def _find_latency(arm: Arm) -> Cost:
     return Cost(few.at(depths), depths, few.of_layer)
 
 
-def time_writing(arms: Sequence[Arm]) -> list[float]:
-    """The median seconds in which each writes for one source, in turn; random weights, source and text as long as they may be."""
+def time_writing(arms: Sequence[Arm], *, rounds: int = ROUNDS) -> list[float]:
+    """The median seconds in which each writes for one source, in turn, the first of `rounds` not counted; random weights, source
+    and text as long as they may be.
+    """
     seed_everything(arms[0].recipe.seed)
     writers = [open_writer(arm)[0] for arm in arms]
     seconds: list[list[float]] = [[] for _ in writers]
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for write, taken in zip(writers, seconds, strict=True):
             started = time.perf_counter()
             write(1)
