@@ -20,6 +20,8 @@ from pareft.reproduction.dry_run import Forecast
 from pareft.reproduction.filling import Reproduction
 from pareft.run_tables import LONGEST_NAME
 
+MOST_COLUMNS = 10  # of a comparison, for which 80 characters have room
+
 
 def make_table(comparison: Comparison) -> Table:
     """The comparison within 80 columns; the notes are its caption, the exact counts are in the written files."""
@@ -28,7 +30,8 @@ def make_table(comparison: Comparison) -> Table:
         title=comparison.title, caption=caption, caption_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0
     )
     columns = list_columns(comparison)
-    for index, name in enumerate(columns):
+    left_out = ("Trained %", "Layers dropped %") if len(columns) > MOST_COLUMNS else ()  # what the parameters say, too
+    for index, name in enumerate(column for column in columns if column not in left_out):
         heading = name.replace(" ", "\n")
         if index == 0:
             table.add_column(heading, overflow="fold", min_width=_measure_names(comparison))
@@ -38,7 +41,7 @@ def make_table(comparison: Comparison) -> Table:
         cells = format_row(row, comparison)
         if row.trainable is not None:
             cells[columns.index("Trained parameters")] = f"{row.trainable / 1e6:.2f} M"
-        table.add_row(*cells)
+        table.add_row(*(cell for name, cell in zip(columns, cells, strict=True) if name not in left_out))
     return table
 
 

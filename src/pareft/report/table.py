@@ -8,7 +8,7 @@ from pareft.comparison import Comparison, Row
 from pareft.records import BudgetRecord, ScoreRecord, name_score
 
 COLUMNS = ("Arm", "Speed %", "Trained parameters", "Trained %", "Layers dropped %", "Memory %")
-KEPT, INFERENCE = "Quality kept %", "Inference speed %"
+KEPT, INFERENCE = "Quality kept %", "Infer. speed %"
 INTERVALS_A_ROW = 3  # scores beside each other within 80 columns
 
 
