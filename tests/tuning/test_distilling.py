@@ -58,7 +58,7 @@ def test_all_tokens_give_the_divergence_of_the_paper():
 
 def test_more_of_the_likeliest_tokens_come_nearer_to_the_divergence_from_below():
     measured = [float(make_soft(count)[0].measure(make_soft(count)[1], slice(0, 5))) for count in (1, 3, 6, 10, None)]
-    assert measured == sorted(measured)
+    assert measured[:-1] == sorted(measured[:-1])  # the last two are one number, but for rounding
     assert measured[0] > 0
     assert measured[-2] == pytest.approx(measured[-1], rel=1e-5)  # of eleven tokens ten are all
     soft, _, teacher = make_soft(4)

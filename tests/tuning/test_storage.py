@@ -453,10 +453,10 @@ def test_other_kinds_of_adapters_are_refused_in_plain_words(folder, plan, tmp_pa
     model = pareft.load(folder, plan)
     targets = find_ffn(model)
     loha = get_peft_model(model, LoHaConfig(target_modules=targets))
-    with pytest.raises(AdapterError, match="is a LOHA adapter; pareft stores and attaches LoRA and IA3"):
+    with pytest.raises(AdapterError, match="is a LOHA adapter; pareft stores and attaches LoRA, IA3 and bottleneck adapters"):
         pareft.save(loha, tmp_path / "loha")
     loha.save_pretrained(tmp_path / "loha")
-    with pytest.raises(AdapterError, match="pareft stores and attaches LoRA and IA3"):
+    with pytest.raises(AdapterError, match="pareft stores and attaches LoRA, IA3 and bottleneck adapters"):
         pareft.attach(pareft.load(folder, plan), tmp_path / "loha")
     every = get_peft_model(pareft.load(folder, plan), LoraConfig(target_modules=targets, bias="all"))
     with pytest.raises(AdapterError, match="pareft stores those of wrapped layers"):
