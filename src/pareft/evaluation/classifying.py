@@ -27,18 +27,17 @@ def classify_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, b
 
 @torch.inference_mode()
 def choose_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Batch, *, max_source_tokens: int) -> list[str]:
-    """The likeliest option of every source, which is never an empty one; C: as many as the source with the most has.
+    """The likeliest option of every source, which is never an empty one; C: as many as every source of a split has.
 
     Raises:
         ModelError: as `classify_batch`.
     """
     parted = [text.split(PAIRED) for text in batch.texts]
-    most = max(len(options) for _, *options in parted)
-    firsts = [source for source, *_ in parted for _ in range(most)]
-    seconds = [option for _, *options in parted for option in [*options, *[""] * (most - len(options))]]
+    firsts = [source for source, *options in parted for _ in options]
+    seconds = [option for _, *options in parted for option in options]
     encoded = tokenizer(firsts, seconds, truncation=True, max_length=max_source_tokens)
     padded = tokenizer.pad(encoded, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
-    outputs = _compute(model, {name: value.view(len(parted), most, -1) for name, value in padded.items()})  # (B, C)
+    outputs = _compute(model, {name: value.view(len(parted), -1, value.shape[1]) for name, value in padded.items()})  # (B, C)
     return [_choose(options, row.tolist()) for (_, *options), row in zip(parted, outputs, strict=True)]
 
 
