@@ -130,7 +130,7 @@ def test_early_pruning_of_an_encoder(task, tmp_path):
         ({"data.target": "one", "data.limit": {"train": 3}}, "which no training example has|different values"),
         ({"data.pair": "three"}, "three"),
         ({"prune": {"by": "influence", "keep": 3}}, "magnitude and rules do not"),
-        ({"adapt.start": "gap"}, "this base classifies"),
+        ({"adapt.start": "gap"}, "data.task is classification"),
         ({"evaluate.untouched": True}, "no head for the task yet"),
     ],
 )

@@ -43,6 +43,7 @@ FLOORS = (
         "failures",
         "sentences",
         "named_tasks",
+        "token_ids",
         "progress",
         "extras",
     ),

@@ -18,7 +18,7 @@ from pareft.models.loading import Dtype
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.saving import save_checkpoint
 from pareft.models.surgery import known_plan
-from pareft.run_folder import ADAPTER, RECIPE, WEIGHTS, is_run, read_labels, read_precision
+from pareft.run_folder import ADAPTER, CHOICE, LIKELIHOOD, RECIPE, WEIGHTS, is_run, read_labels, read_precision
 from pareft.runtime import choose_device
 from pareft.tuning.adapters import attach, can_merge, merge
 from pareft.tuning.storage import CONFIG, save_adapter
@@ -83,9 +83,9 @@ def load(
 def find_head(folder: Path) -> dict[str, Any]:
     """With which head the base of a run is loaded, as arguments of `load`: that of its task."""
     told = read_labels(folder)
-    if told == "choice":
+    if told == CHOICE:
         return {"head": CHOOSER}
-    return {} if told is None else {"head": CLASSIFIER, "labels": told or 1}
+    return {} if told in (None, LIKELIHOOD) else {"head": CLASSIFIER, "labels": told or 1}
 
 
 def _check_made_by(folder: Path, plan: PruningPlan) -> None:

@@ -135,8 +135,8 @@ def _open(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, T
         write_atomic(folder / RECIPE, write_yaml(recipe))
         if prepared.planning:
             write_atomic(folder / PLANNING, prepared.planning.to_json())
-        if prepared.labels is not None:
-            write_atomic(folder / LABELS, json.dumps("choice" if prepared.task == "choice" else prepared.labels) + "\n")
+        if prepared.told is not None:
+            write_atomic(folder / LABELS, json.dumps(prepared.told) + "\n")
     if recipe.light:
         prepared = lighten(prepared, find_plans(folder) or folder / LIGHT, progress)
         check_same_plan(folder, prepared.plan)

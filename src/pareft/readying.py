@@ -35,6 +35,7 @@ from pareft.pruning import plan
 from pareft.pruning.choosing import choose
 from pareft.recipe import Recipe
 from pareft.records import LightRecord, PlanningRecord, Protocol
+from pareft.run_folder import CHOICE, LIKELIHOOD
 from pareft.runtime import (
     Precision,
     available_bytes,
@@ -52,6 +53,7 @@ from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.trackers import check_trackers
 from pareft.tuning.training import plan_steps
 
+WRITERS = ("AutoModelForSeq2SeqLM", "AutoModelForCausalLM")
 METRICS_OF: dict[TaskName, tuple[str, ...]] = {
     "classification": ("classification", "f1"),
     "regression": ("regression",),
@@ -77,6 +79,18 @@ class Prepared:
     task: TaskName = "generation"
     trimmed: Trimmed | None = None  # what early pruning has left of the adapter
     light: LightRecord | None = None  # and of everything
+
+    @property
+    def by_likelihood(self) -> bool:
+        """Whether options are chosen by how likely the base would write them, and not by a head."""
+        return self.task == "choice" and find_family(self.base.config).auto_class != "AutoModel"
+
+    @property
+    def told(self) -> Labels | str | None:
+        """What is told apart: labels, none for numbers, `choice` or `likelihood` for options; `None` where texts are written."""
+        if self.task != "choice":
+            return self.labels
+        return LIKELIHOOD if self.by_likelihood else CHOICE
 
 
 def prepare(
@@ -105,18 +119,25 @@ def prepare(
     if recipe.distill and recipe.distill.listens and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.method == "adalora":
         raise RecipeError("adapt.method adalora adds a penalty to the model's own loss, which distill replaces; let one of them be")
     if task != "generation":
-        check_classifies(recipe, task)
+        check_classifies(recipe, task, writes=family.auto_class != "AutoModel")
     check_trackers(recipe.train.report_to)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
     lengths = {"data.max_source_tokens": recipe.data.max_source_tokens}
     if task == "generation":
         lengths["data.max_target_tokens"] = recipe.data.max_target_tokens
         lengths["evaluate.max_new_tokens"] = recipe.evaluate.max_new_tokens
+    elif family.kind == "decoder":
+        lengths = {"data.max_source_tokens + data.max_target_tokens": recipe.data.max_source_tokens + recipe.data.max_target_tokens}
+    elif family.auto_class != "AutoModel":
+        lengths["data.max_target_tokens"] = recipe.data.max_target_tokens
     names = {*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]}
     scorers = describe_scorers(names, recipe.evaluate)
     tokenizer = load_tokenizer(base)
+    if family.kind == "decoder":  # whose batches are padded behind the texts, by whatever is there: it is not attended to
+        tokenizer.padding_side = "right"
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     positions = getattr(base.config, "max_position_embeddings", None)
-    if positions and task != "generation":  # RoBERTa's first positions are none of a text's
+    if positions and family.auto_class == "AutoModel":  # RoBERTa's first positions are none of a text's
         positions = min(positions, tokenizer.model_max_length)
     check_lengths(lengths, positions, least=tokenizer.num_special_tokens_to_add())
     splits = read_splits(recipe.data, seed=recipe.seed)
@@ -158,35 +179,38 @@ def find_task(base: Base, recipe: Recipe) -> TaskName:
         ModelError: a base that does not do this.
     """
     kind, task = find_family(base.config).auto_class, recipe.data.task
+    if kind in WRITERS and (task == "choice" or (task is None and recipe.data.options)):
+        return "choice"
     if kind == "AutoModelForSeq2SeqLM":
         if task not in (None, "generation") or recipe.data.options:
             raise ModelError(
-                f"{base.name} is a {base.config.model_type}, which writes labels as texts (data.task generation); encoders classify"
+                f"{base.name} is a {base.config.model_type}, which writes labels as texts (data.task generation) or chooses among "
+                "options; encoders classify"
             )
         return "generation"
     if kind != "AutoModel" or task == "generation":
         raise ModelError(
-            f"{base.name} is a {base.config.model_type}; a recipe trains text encoder-decoders, such as BART and T5, and encoders "
-            "that classify, such as BERT and RoBERTa"
+            f"{base.name} is a {base.config.model_type}; a recipe trains text encoder-decoders, such as BART and T5, encoders that "
+            "classify, such as BERT and RoBERTa, and decoders that choose among options, such as Llama (data.options)"
         )
     if task in ("classification", "regression") and recipe.data.options:
         raise RecipeError(f"data.options are for data.task choice, and it is {task}; let one of them be null")
     return task or ("choice" if recipe.data.options else "classification")
 
 
-def check_classifies(recipe: Recipe, task: TaskName) -> None:
-    """Raise `RecipeError` for what only goes where texts are written."""
+def check_classifies(recipe: Recipe, task: TaskName, *, writes: bool = False) -> None:
+    """Raise `RecipeError` for what only goes where texts are written; `writes`: the base could, and has its head."""
     if recipe.distill:
-        raise RecipeError("distill: what a teacher says is of texts that are written, and this base classifies; let it be null")
+        raise RecipeError(f"distill: what a teacher says is of texts that are written, and data.task is {task}; let it be null")
     if recipe.train.cache_frozen_prefix:
-        raise RecipeError("train.cache_frozen_prefix is for bases that write; let it be false")
+        raise RecipeError(f"train.cache_frozen_prefix is for texts that are written, and data.task is {task}; let it be false")
     if recipe.prune and recipe.prune.criterion and recipe.prune.criterion != "magnitude":
         raise RecipeError(
-            f"prune.by {recipe.prune.by} looks at a loss of texts, and this base classifies; magnitude and rules do not"
+            f"prune.by {recipe.prune.by} looks at a loss of texts, and data.task is {task}; magnitude and rules do not"
         )
     if recipe.adapt and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.start in ("gap", "eva"):
-        raise RecipeError(f"adapt.start {recipe.adapt.start} looks at texts and what is written for them; this base classifies")
-    if recipe.evaluate.untouched:
+        raise RecipeError(f"adapt.start {recipe.adapt.start} looks at texts and what is written for them; data.task is {task}")
+    if recipe.evaluate.untouched and not writes:
         raise RecipeError("evaluate.untouched scores a base that has not been trained, and this one has no head for the task yet")
     for name in (*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]):
         if name not in METRICS_OF[task]:
@@ -274,10 +298,10 @@ def load_planned(prepared: Prepared) -> PreTrainedModel:
     """What the plan keeps, with a head for the run's task."""
     frozen = prepared.recipe.adapt is not None and prepared.precision == "bf16"
     more: dict[str, Any] = {}
-    if prepared.task == "choice":
+    if prepared.told == CHOICE:
         more = {"head": CHOOSER}
-    elif prepared.labels is not None:
-        more = {"head": CLASSIFIER, "labels": list(prepared.labels) or 1}
+    elif prepared.task not in ("generation", "choice"):
+        more = {"head": CLASSIFIER, "labels": list(prepared.labels or ()) or 1}
     return load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32, **more)
 
 
@@ -306,13 +330,16 @@ def encode_split(prepared: Prepared, name: str, *, limit: int | None = None, fil
     """One split as token ids; at most the first `limit` rows. In memory, or in a file."""
     data = prepared.recipe.data
     frame = prepared.splits[name]
+    if prepared.by_likelihood:  # the right option is a target like any other
+        frame = frame.drop("options")
     return encode(
         frame.head(limit or frame.height),
         prepared.tokenizer,
         prefix=data.prefix,
         max_source_tokens=data.max_source_tokens,
         max_target_tokens=data.max_target_tokens,
-        labels=prepared.labels,
+        labels=None if prepared.by_likelihood else prepared.labels,
+        continues=find_family(prepared.base.config).kind == "decoder",
         file=file,
     )
 

@@ -39,7 +39,10 @@ def evaluate_split(
     others return `None`.
     """
     settings, processes = settings or recipe.evaluate, find_processes()
+    choosing = "options" in frame.columns
     sources = [recipe.data.prefix, recipe.data.max_source_tokens, digest_frames({"": frame})]
+    if choosing and not classifies(model):
+        sources.append(recipe.data.max_target_tokens)
     with Predictions(target, make_key(model, tokenizer, settings, sources), processes) as written:
         progress.start(label, frame.height, done=written.count)
         predict(
@@ -49,6 +52,7 @@ def evaluate_split(
             written,
             settings,
             max_source_tokens=recipe.data.max_source_tokens,
+            max_target_tokens=recipe.data.max_target_tokens if choosing else None,
             on_progress=lambda done: progress.advance(done, frame.height, {}),
         )
         if not processes.first:
@@ -74,11 +78,12 @@ def score_validation(
     frame = validation.head(
         math.ceil(round(asked * validation.height, 6)) if isinstance(asked, float) else asked or validation.height
     )
+    chosen = classifies(model) or "options" in frame.columns
     settings = recipe.evaluate.model_copy(
         update={
             "num_beams": 1,
             "max_new_tokens": min(train.evaluate_max_new_tokens, recipe.evaluate.max_new_tokens),
-            "metrics": list(dict.fromkeys([*(() if classifies(model) else ("rouge",)), METRIC_OF[train.best_metric]])),
+            "metrics": list(dict.fromkeys([*(() if chosen else ("rouge",)), METRIC_OF[train.best_metric]])),
         }
     )
     scored = evaluate_split(model, tokenizer, frame, target, recipe, settings=settings)

@@ -13,7 +13,6 @@ from transformers import PreTrainedTokenizerBase
 from pareft.artefact import make_writer
 from pareft.evaluation.efficiency import NEW_TOKENS
 from pareft.evaluation.generation import Batch, write_batch
-from pareft.models.structure import classifies
 from pareft.readying import Prepared, build_model, recomputes
 from pareft.recipe import Recipe
 from pareft.runtime import Precision, autocast, choose_writing_precision, wait_for_device
@@ -21,9 +20,10 @@ from pareft.settings import FastSettings, TrainSettings
 from pareft.teaching import teach
 from pareft.teaching.finding import find_teacher
 from pareft.teaching.opening import forecast_bytes
+from pareft.token_ids import IGNORED
 from pareft.tuning.distilling import Distiller
 from pareft.tuning.fast import quicken
-from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
+from pareft.tuning.fast.batches import MULTIPLE, divide
 from pareft.tuning.learning import make_collator
 from pareft.tuning.prefix.serving import keep_prefix
 
@@ -120,14 +120,15 @@ def open_stepper(
 
 def open_inference(model: Any, prepared: Prepared, rows: Dataset) -> Callable[[], float]:
     """A pass of inference over the first rows, as many as the evaluation takes at once, and its seconds: they are written for, no
-    text ending early, or classified, by a model that is not trained any more, its adapter merged.
+    text ending early, or classified, or how likely their targets are is measured, by a model that is not trained any more, its
+    adapter merged.
     """
     settings = prepared.recipe.evaluate
     writer = make_writer(model, precision=choose_writing_precision(settings.precision))
     chosen = [rows[place] for place in range(min(settings.batch_size, len(rows)))]
-    if classifies(writer):
+    if prepared.task != "generation":
         batch = make_collator(writer, prepared.tokenizer)(chosen).to(writer.device)
-        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        inputs = {name: value for name, value in batch.items() if name != "labels" or prepared.by_likelihood}
 
         def infer() -> object:
             return writer(**inputs)

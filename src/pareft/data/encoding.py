@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from pareft.data.tasks import Labels, as_learnt
 from pareft.errors import DataError
 from pareft.runtime import find_processes
+from pareft.token_ids import answer_sources, continue_sources, pair_options
 
 AT_A_TIME = 256  # rows that are encoded, and held in memory, together
 
@@ -25,12 +26,13 @@ def encode(
     max_source_tokens: int,
     max_target_tokens: int,
     labels: Labels | None = None,
+    continues: bool = False,
     file: Path | None = None,
 ) -> Dataset:
     """`input_ids`, `attention_mask` and `labels` of every row, truncated, not padded: in a file, mapped into memory, or without
     one, in memory. Of several processes, the first writes. With `labels`, targets are what a classifier learns; where a source is
     two texts and the tokenizer tells them apart, `token_type_ids` do. Of a source with options there is a list for each, and the
-    target is the right one's number.
+    target is the right one's number. `continues`: targets go on from their sources, for a decoder.
     """
     columns = [column for column in ("source", "pair", "options", "target") if column in frame.columns]
 
@@ -40,14 +42,16 @@ def encode(
             return encode_options([prefix + text for text in rows["source"]], rows["options"], tokenizer, max_source_tokens) | {
                 "labels": learnt
             }
-        pairs = rows.get("pair")
-        sources = tokenizer([prefix + text for text in rows["source"]], pairs, truncation=True, max_length=max_source_tokens)
+        pairs, sources = rows.get("pair"), [prefix + text for text in rows["source"]]
         if labels is None:
-            learnt = tokenizer(text_target=rows["target"], truncation=True, max_length=max_target_tokens)["input_ids"]
-        else:
-            learnt = as_learnt(rows["target"], labels)
-        types = {"token_type_ids": sources["token_type_ids"]} if pairs and "token_type_ids" in sources else {}
-        return {"input_ids": sources["input_ids"], "attention_mask": sources["attention_mask"], **types, "labels": learnt}
+            lengths = {"max_source_tokens": max_source_tokens, "max_target_tokens": max_target_tokens}
+            if continues:
+                return continue_sources(sources, rows["target"], tokenizer, **lengths)
+            return answer_sources(sources, rows["target"], tokenizer, **lengths, pairs=pairs)
+        read = tokenizer(sources, pairs, truncation=True, max_length=max_source_tokens)
+        types = {"token_type_ids": read["token_type_ids"]} if pairs and "token_type_ids" in read else {}
+        learnt = as_learnt(rows["target"], labels)
+        return {"input_ids": read["input_ids"], "attention_mask": read["attention_mask"], **types, "labels": learnt}
 
     def encode_all(**where: Any) -> Dataset:
         table = Dataset.from_polars(frame.select(columns))
@@ -70,9 +74,7 @@ def encode_options(
     sources: Sequence[str], options: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> dict[str, list[list[list[int]]]]:
     """Every source with each of its options, as two texts: a list of lists of ids, masks and, where there are such, types."""
-    firsts = [source for source, found in zip(sources, options, strict=True) for _ in found]
-    seconds = [option for found in options for option in found]
-    flat = tokenizer(firsts, seconds, truncation=True, max_length=max_tokens)
+    flat = pair_options(sources, options, tokenizer, max_tokens=max_tokens)
     ends = list(accumulate(len(found) for found in options))
     return {
         name: [flat[name][start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pareft.errors import ModelError
 from pareft.evaluation.generation import MULTIPLE, Batch
 from pareft.settings import PAIRED
+from pareft.token_ids import pair_options
 
 
 @torch.inference_mode()
@@ -19,7 +20,7 @@ def classify_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, b
     """
     inputs = {"input_ids": list(batch.tokens)} | ({"token_type_ids": list(batch.types)} if batch.types else {})
     padded = tokenizer.pad(inputs, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
-    outputs = _compute(model, padded)  # (B, labels)
+    outputs = compute_logits(model, padded)  # (B, labels)
     if outputs.shape[1] == 1:
         return [repr(round(float(value), 6)) for value in outputs[:, 0]]
     return [model.config.id2label[int(number)] for number in outputs.argmax(1)]
@@ -32,13 +33,17 @@ def choose_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, bat
     Raises:
         ModelError: as `classify_batch`.
     """
-    parted = [text.split(PAIRED) for text in batch.texts]
-    firsts = [source for source, *options in parted for _ in options]
-    seconds = [option for _, *options in parted for option in options]
-    encoded = tokenizer(firsts, seconds, truncation=True, max_length=max_source_tokens)
+    parted = part_options(batch)
+    sources, options = [source for source, _ in parted], [found for _, found in parted]
+    encoded = pair_options(sources, options, tokenizer, max_tokens=max_source_tokens)
     padded = tokenizer.pad(encoded, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
-    outputs = _compute(model, {name: value.view(len(parted), -1, value.shape[1]) for name, value in padded.items()})  # (B, C)
-    return [_choose(options, row.tolist()) for (_, *options), row in zip(parted, outputs, strict=True)]
+    outputs = compute_logits(model, {name: value.view(len(parted), -1, value.shape[1]) for name, value in padded.items()})  # (B, C)
+    return [_choose(found, row.tolist()) for found, row in zip(options, outputs, strict=True)]
+
+
+def part_options(batch: Batch) -> list[tuple[str, list[str]]]:
+    """Every source of a batch, and its options."""
+    return [(source, options) for source, *options in (text.split(PAIRED) for text in batch.texts)]
 
 
 def _choose(options: Sequence[str], values: Sequence[float]) -> str:
@@ -46,7 +51,12 @@ def _choose(options: Sequence[str], values: Sequence[float]) -> str:
     return max(zip(options, values, strict=False), key=lambda found: (bool(found[0]), found[1]))[0]
 
 
-def _compute(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def compute_logits(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """A model's logits in float32.
+
+    Raises:
+        ModelError: NaN or infinity is among them.
+    """
     logits: torch.Tensor = model(**inputs).logits.float()
     if not bool(logits.isfinite().all()):
         raise ModelError(

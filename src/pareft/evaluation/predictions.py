@@ -19,6 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pareft.errors import RunError
 from pareft.evaluation.classifying import choose_batch, classify_batch
 from pareft.evaluation.generation import Batch, make_batches, write_batch
+from pareft.evaluation.likelihood import choose_by_likelihood
 from pareft.files import fill_file, open_alone, open_private
 from pareft.models.digests import LAYERS_KEY, PLAN_KEY, digest_state
 from pareft.models.structure import chooses, classifies
@@ -175,20 +176,27 @@ def predict(
     settings: EvaluateSettings,
     *,
     max_source_tokens: int,
+    max_target_tokens: int | None = None,
     on_progress: Callable[[int], None],
 ) -> None:
-    """Write a target for every (id, source) that has none yet, or classify it, or choose one of its options; `on_progress` gets how
-    many are done.
+    """Write a target for every (id, source) that has none yet, or classify it, or choose one of its options, by a model without a
+    head for that by how likely it would write them; `on_progress` gets how many are done.
 
-    Every process takes each so manieth batch; then all wait for each other.
+    `max_target_tokens`: of an option of a model that writes; `None` where sources have none. Every process takes each so manieth
+    batch; then all wait for each other.
     """
-    processes, done, choosing = written.processes, 0, chooses(model)
+    processes, done, by_likelihood = written.processes, 0, max_target_tokens is not None and not classifies(model)
+    choosing = chooses(model) or by_likelihood
     model.eval()
     batches = make_batches(sources, tokenizer, settings, max_source_tokens=max_source_tokens, choosing=choosing)
     for number, batch in enumerate(batches):
         done += len(batch.indices)
         if number % processes.count == processes.rank and not written.holds(batch):
-            if choosing:
+            if by_likelihood:
+                found = choose_by_likelihood(
+                    model, tokenizer, batch, max_source_tokens=max_source_tokens, max_target_tokens=max_target_tokens or 1
+                )
+            elif choosing:
                 found = choose_batch(model, tokenizer, batch, max_source_tokens=max_source_tokens)
             elif classifies(model):
                 found = classify_batch(model, tokenizer, batch)

@@ -30,7 +30,7 @@ from pareft.models.families.schema import Stack
 from pareft.models.plan import PruningPlan
 from pareft.models.structure import find_layers, find_states
 from pareft.runtime import Precision, autocast
-from pareft.tuning.fast.batches import IGNORED
+from pareft.token_ids import IGNORED
 
 PENALTIES = tuple(10.0**power for power in range(-6, 3))  # times the mean square of what comes in
 SLACK = 0.1  # the part of what is explained that is given up for smaller weights: large ones are hard to train

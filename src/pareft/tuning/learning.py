@@ -17,7 +17,8 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from pareft.models.structure import chooses, classifies
 from pareft.runtime import Precision, autocast
 from pareft.settings import FastSettings
-from pareft.tuning.fast.batches import IGNORED, MULTIPLE, divide
+from pareft.token_ids import IGNORED
+from pareft.tuning.fast.batches import MULTIPLE, divide
 
 Collate = Callable[[list[dict[str, Any]]], Any]  # of encoded rows: a padded batch
 Objective = Callable[[Any, dict[str, Any]], tuple[torch.Tensor, Any]]  # of a model and a batch: the loss and the outputs

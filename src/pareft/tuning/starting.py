@@ -17,7 +17,7 @@ from pareft.models.families import find_family
 from pareft.models.plan import PruningPlan
 from pareft.records import StartRecord
 from pareft.runtime import Precision, autocast
-from pareft.tuning.fast.batches import IGNORED
+from pareft.token_ids import IGNORED
 from pareft.tuning.gaps import EVERY, bridge, list_gaps
 from pareft.tuning.prefix.entering import evaluating
 from pareft.tuning.teacher import open_whole

@@ -52,6 +52,14 @@ def test_parts_hold_every_example_once_and_whole(lengths, left, tokens, cost):
         assert all(len(part["labels"]) == 1 or part["input_ids"].numel() + part["labels"].numel() <= tokens for part in parts)
 
 
+@given(lengths=LENGTHS, left=st.booleans(), tokens=st.one_of(st.none(), st.integers(1, 500)))
+def test_labels_of_a_decoder_are_cut_as_its_tokens_are(lengths, left, tokens):
+    batch = make_batch(lengths, left=left)
+    batch["labels"] = batch["input_ids"].where(batch["attention_mask"] != 0, -100)
+    held = [list_examples(part) for part in split(batch, tokens=tokens, pass_tokens=0, aligned=True)]
+    assert {number: example for part in held for number, example in part.items()} == list_examples(batch)
+
+
 def test_similar_lengths_stay_together():
     assert len(split(make_batch([(60, 20)] * 4), tokens=None, pass_tokens=50)) == 1
     parts = split(make_batch([(60, 20), (8, 8), (9, 8), (58, 20)]), tokens=None, pass_tokens=10)

@@ -18,9 +18,9 @@ from pareft.adapter_settings import DistillSettings
 from pareft.models.families import find_family
 from pareft.models.plan import PruningPlan
 from pareft.models.structure import find_layers, find_states
+from pareft.token_ids import IGNORED
 from pareft.tuning.distilling.soft import SoftTargets, choose_rows, find_likeliest
 from pareft.tuning.distilling.soft_store import Soft, SoftStore
-from pareft.tuning.fast.batches import IGNORED
 from pareft.tuning.fast.loss import Logits, mean_loss
 from pareft.tuning.replacing import replace_forward
 

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from pareft.settings import FastSettings
+from pareft.token_ids import IGNORED
 
 Batch = Mapping[str, torch.Tensor]
 MULTIPLE = 8  # to which the lengths of a batch, and of its parts, are padded
 SOURCES = ("input_ids", "attention_mask", "token_type_ids")  # whose columns are the source's; those of all else are the target's
-IGNORED = -100  # in labels: padding
 PASS_OPERATIONS = {"cpu": 1e10, "cuda": 2e13}  # what could be computed in the time that one more pass costs by itself
 TOKENS = 4096  # of a part on a processor: matrices this large are multiplied as fast as any
 
@@ -21,7 +21,8 @@ def divide(batch: Batch, model: nn.Module, settings: FastSettings) -> list[dict[
         return [dict(batch)]
     device, parameters = next(model.parameters()).device.type, sum(parameter.numel() for parameter in model.parameters())
     passing = round(PASS_OPERATIONS.get(device, 0) / (4 * parameters))
-    return split(batch, tokens=find_part_tokens(settings, device), pass_tokens=passing)
+    aligned = batch["labels"].shape == batch["input_ids"].shape and not model.config.is_encoder_decoder  # type: ignore[union-attr]
+    return split(batch, tokens=find_part_tokens(settings, device), pass_tokens=passing, aligned=aligned)
 
 
 def find_part_tokens(settings: FastSettings, device: str) -> int | None:
@@ -29,7 +30,7 @@ def find_part_tokens(settings: FastSettings, device: str) -> int | None:
     return (TOKENS if device == "cpu" else None) if settings.part_tokens == "auto" else settings.part_tokens
 
 
-def split(batch: Batch, *, tokens: int | None, pass_tokens: int) -> list[dict[str, torch.Tensor]]:
+def split(batch: Batch, *, tokens: int | None, pass_tokens: int, aligned: bool = False) -> list[dict[str, torch.Tensor]]:
     """Cut a padded batch of sources and labels into parts of similar length, each without the padding it does not need.
 
     The parts are those with the fewest padded tokens, where a part costs `pass_tokens` more, and none has more than `tokens` unless
@@ -39,9 +40,10 @@ def split(batch: Batch, *, tokens: int | None, pass_tokens: int) -> list[dict[st
         batch: `input_ids` and `attention_mask` (examples, sources), `labels` (examples, targets) or (examples).
         tokens: of a part, sources and targets together; `None`: any number.
         pass_tokens: how many tokens could be computed in the time that one more part takes by itself.
+        aligned: labels are of the sources' own tokens, as a decoder learns them.
     """
     sources, targets = batch["attention_mask"] != 0, batch["labels"] != IGNORED
-    if targets.dim() == 1:  # a label, and no text
+    if targets.dim() == 1 or aligned:  # a label, and no text; or no other text
         targets = torch.zeros_like(sources[:, :0])
     counts = zip(sources.sum(1).tolist(), targets.sum(1).tolist(), strict=True)
     lengths = [(_round_up(source), _round_up(target) if targets.shape[1] else 0) for source, target in counts]
@@ -49,7 +51,7 @@ def split(batch: Batch, *, tokens: int | None, pass_tokens: int) -> list[dict[st
     parts = _choose([lengths[row] for row in order], tokens, pass_tokens)
     if len(parts) == 1:
         return [dict(batch)]
-    return [_take(batch, sources, targets, order[start:end]) for start, end in parts]
+    return [_take(batch, sources, sources if aligned else targets, order[start:end]) for start, end in parts]
 
 
 def _choose(lengths: Sequence[tuple[int, int]], tokens: int | None, pass_tokens: int) -> list[tuple[int, int]]:

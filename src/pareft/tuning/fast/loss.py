@@ -16,7 +16,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from pareft.runtime import find_computing_dtype
-from pareft.tuning.fast.batches import IGNORED
+from pareft.token_ids import IGNORED
 from pareft.tuning.replacing import replace_forward
 
 AT_A_TIME = 2**23  # logits that are held together

@@ -14,8 +14,8 @@ from peft.tuners.lora import LoraLayer
 from pareft.models.families import find_family
 from pareft.models.families.schema import Place
 from pareft.runtime import find_processes
+from pareft.token_ids import IGNORED
 from pareft.tuning.bottleneck import BottleneckLayer
-from pareft.tuning.fast.batches import IGNORED
 
 ADAPTER = "default"
 MATRICES: dict[Any, tuple[str, str]] = {  # of a kind of layer: down to the ranks, and up from them
