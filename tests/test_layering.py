@@ -22,6 +22,7 @@ RUNS = (
     "comparison",
     "budgets",
     "readying",
+    "tasking",
     "planning",
     "calibrating",
     "lightening",

@@ -11,17 +11,19 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pareft.errors import AdapterError, ModelError, PlanError
 from pareft.models import loading
 from pareft.models.checkpoint import open_base
-from pareft.models.classes import CHOOSER, CLASSIFIER
+from pareft.models.classes import CHOOSER, CLASSIFIER, EXTRACTOR
 from pareft.models.families import find_family
 from pareft.models.identity import is_changed, read_fingerprint
 from pareft.models.loading import Dtype
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.saving import save_checkpoint
 from pareft.models.surgery import known_plan
-from pareft.run_folder import ADAPTER, CHOICE, LIKELIHOOD, RECIPE, WEIGHTS, is_run, read_labels, read_precision
+from pareft.run_folder import ADAPTER, CHOICE, LIKELIHOOD, RECIPE, SPAN, WEIGHTS, is_run, read_labels, read_precision
 from pareft.runtime import choose_device
 from pareft.tuning.adapters import attach, can_merge, merge
 from pareft.tuning.storage import CONFIG, save_adapter
+
+HEADS = {CHOICE: CHOOSER, SPAN: EXTRACTOR}
 
 
 def load(
@@ -83,8 +85,8 @@ def load(
 def find_head(folder: Path) -> dict[str, Any]:
     """With which head the base of a run is loaded, as arguments of `load`: that of its task."""
     told = read_labels(folder)
-    if told == CHOICE:
-        return {"head": CHOOSER}
+    if isinstance(told, str) and told in HEADS:
+        return {"head": HEADS[told]}
     return {} if told in (None, LIKELIHOOD) else {"head": CLASSIFIER, "labels": told or 1}
 
 

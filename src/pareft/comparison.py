@@ -19,6 +19,7 @@ HEADLINES: dict[str, tuple[str, ...]] = {  # of each metric, the scores that a t
     "f1": ("f1", "group_exact_match"),
     "exact_match": ("exact_match",),
     "regression": ("pearson", "spearman"),
+    "answers": ("answer_f1", "answer_match"),
     "surface": ("words", "repeated_trigrams", "copied"),
 }
 NO_QUALITY = {"surface"}  # more of it is not better

@@ -9,6 +9,7 @@ from pareft.artefact import check_base, load_writer
 from pareft.data.encoding import check_lengths
 from pareft.data.inputs import Format, open_inputs
 from pareft.errors import DataError, RecipeError, RunError
+from pareft.evaluation.generation import Reading
 from pareft.evaluation.metrics import METRICS
 from pareft.evaluation.predictions import Predictions, make_key, predict, write_rows
 from pareft.evaluation.uncertainty import intervals
@@ -160,7 +161,7 @@ def generate(
                 ((identity, before + text) for identity, text in inputs.rows()),
                 written,
                 chosen,
-                max_source_tokens=longest,
+                reading=Reading(longest),
                 on_progress=lambda done: progress.advance(done, total, {}),
             )
             if processes.first:

@@ -12,6 +12,7 @@ class NamedTask:
     metrics: tuple[MetricName, ...] = ("classification",)
     best: BestMetric = "accuracy"
     task: TaskName = "classification"
+    unanswerable: bool = False
 
 
 _CHOICE = NamedTask(("exact_match",), "exact_match", "choice")
@@ -31,6 +32,7 @@ NAMED_TASKS: dict[str, NamedTask] = {
     "superglue/cb": NamedTask(),
     "superglue/copa": _CHOICE,
     "superglue/multirc": _BINARY,
+    "superglue/record": NamedTask(("answers",), "answer_f1", "choice"),
     "superglue/rte": NamedTask(),
     "superglue/wic": NamedTask(),
     "superglue/wsc": NamedTask(),
@@ -40,4 +42,6 @@ NAMED_TASKS: dict[str, NamedTask] = {
     "qa/openbookqa": _CHOICE,
     "qa/piqa": _CHOICE,
     "qa/siqa": _CHOICE,
+    "qa/squad": NamedTask(("answers",), "answer_f1", "span"),
+    "qa/squad2": NamedTask(("answers",), "answer_f1", "span", unanswerable=True),
 }

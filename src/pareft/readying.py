@@ -1,6 +1,5 @@
 """Everything of a run before there is training: what a user can get wrong, checked; its data, plan and model."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,14 @@ from pareft.calibrating import Calibration, choose_by, key_of, limit
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
-from pareft.data.tasks import Labels, check_numbers, find_labels, name_options
+from pareft.data.spans import count_windows, locate_answers
+from pareft.data.tasks import Labels, find_right, name_options
 from pareft.errors import ModelError, RecipeError
 from pareft.evaluation.metrics import check_references, describe_scorers
 from pareft.files import write_atomic
 from pareft.forecast.fitting import fits_plainly
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
-from pareft.models.classes import CHOOSER, CLASSIFIER
+from pareft.models.classes import CHOOSER, CLASSIFIER, EXTRACTOR
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights
 from pareft.models.loading import load
@@ -35,7 +35,7 @@ from pareft.pruning import plan
 from pareft.pruning.choosing import choose
 from pareft.recipe import Recipe
 from pareft.records import LightRecord, PlanningRecord, Protocol
-from pareft.run_folder import CHOICE, LIKELIHOOD
+from pareft.run_folder import CHOICE, LIKELIHOOD, SPAN
 from pareft.runtime import (
     Precision,
     available_bytes,
@@ -45,21 +45,14 @@ from pareft.runtime import (
     find_processes,
 )
 from pareft.sentences import SENTENCE_SPLITTING
-from pareft.settings import METRIC_OF, PruneSettings, TaskName
+from pareft.settings import METRIC_OF, PruneSettings, TaskName, list_answers
+from pareft.tasking import SOURCE, check_classifies, check_windows, find_task, list_labels, name_target
 from pareft.tuning.adapters import adapt
 from pareft.tuning.gaps import check_bridges
 from pareft.tuning.light.trimming import Trimmed, attach_trimmed
 from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.trackers import check_trackers
 from pareft.tuning.training import plan_steps
-
-WRITERS = ("AutoModelForSeq2SeqLM", "AutoModelForCausalLM")
-METRICS_OF: dict[TaskName, tuple[str, ...]] = {
-    "classification": ("classification", "f1"),
-    "regression": ("regression",),
-    "choice": ("exact_match",),
-}
-BEST_OF: dict[TaskName, str] = {"classification": "accuracy", "regression": "pearson", "choice": "exact_match"}
 
 
 @dataclass(frozen=True)
@@ -87,10 +80,12 @@ class Prepared:
 
     @property
     def told(self) -> Labels | str | None:
-        """What is told apart: labels, none for numbers, `choice` or `likelihood` for options; `None` where texts are written."""
-        if self.task != "choice":
+        """What is told apart: labels, none for numbers, `choice` or `likelihood` for options, or `span`; `None` where texts are
+        written.
+        """
+        if self.task not in (CHOICE, SPAN):
             return self.labels
-        return LIKELIHOOD if self.by_likelihood else CHOICE
+        return LIKELIHOOD if self.by_likelihood else self.task
 
 
 def prepare(
@@ -122,7 +117,7 @@ def prepare(
         check_classifies(recipe, task, writes=family.auto_class != "AutoModel")
     check_trackers(recipe.train.report_to)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
-    lengths = {"data.max_source_tokens": recipe.data.max_source_tokens}
+    lengths = {SOURCE: recipe.data.max_source_tokens}
     if task == "generation":
         lengths["data.max_target_tokens"] = recipe.data.max_target_tokens
         lengths["evaluate.max_new_tokens"] = recipe.evaluate.max_new_tokens
@@ -142,11 +137,17 @@ def prepare(
     check_lengths(lengths, positions, least=tokenizer.num_special_tokens_to_add())
     splits = read_splits(recipe.data, seed=recipe.seed)
     if task == "choice":
-        splits = name_options(splits, where=_name_target(recipe))
+        splits = name_options(splits, where=name_target(recipe))
+    if task == "span":
+        check_windows(recipe, tokenizer)
+        splits["train"] = locate_answers(splits["train"], where=name_target(recipe))
     for split in ("validation", "test"):
         check_references(names, splits[split]["target"])
-    labels = _find_labels(task, splits, recipe)
-    _, steps = plan_steps(recipe.train, splits["train"].height)
+    labels = list_labels(task, splits, recipe)
+    count = splits["train"].height
+    if task == "span":
+        count = count_windows(splits["train"], tokenizer, max_tokens=recipe.data.max_source_tokens)
+    _, steps = plan_steps(recipe.train, count)
     planning = None
     if recipe.prune and recipe.prune.criterion:
         if known:
@@ -170,68 +171,6 @@ def check_adapter(base: Base, decided: PruningPlan, recipe: Recipe) -> PreTraine
     if isinstance(adapted, PeftModel) and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.start == "gap":
         check_bridges(adapted, decided)
     return adapted
-
-
-def find_task(base: Base, recipe: Recipe) -> TaskName:
-    """What a recipe has a base do.
-
-    Raises:
-        ModelError: a base that does not do this.
-    """
-    kind, task = find_family(base.config).auto_class, recipe.data.task
-    if kind in WRITERS and (task == "choice" or (task is None and recipe.data.options)):
-        return "choice"
-    if kind == "AutoModelForSeq2SeqLM":
-        if task not in (None, "generation") or recipe.data.options:
-            raise ModelError(
-                f"{base.name} is a {base.config.model_type}, which writes labels as texts (data.task generation) or chooses among "
-                "options; encoders classify"
-            )
-        return "generation"
-    if kind != "AutoModel" or task == "generation":
-        raise ModelError(
-            f"{base.name} is a {base.config.model_type}; a recipe trains text encoder-decoders, such as BART and T5, encoders that "
-            "classify, such as BERT and RoBERTa, and decoders that choose among options, such as Llama (data.options)"
-        )
-    if task in ("classification", "regression") and recipe.data.options:
-        raise RecipeError(f"data.options are for data.task choice, and it is {task}; let one of them be null")
-    return task or ("choice" if recipe.data.options else "classification")
-
-
-def check_classifies(recipe: Recipe, task: TaskName, *, writes: bool = False) -> None:
-    """Raise `RecipeError` for what only goes where texts are written; `writes`: the base could, and has its head."""
-    if recipe.distill:
-        raise RecipeError(f"distill: what a teacher says is of texts that are written, and data.task is {task}; let it be null")
-    if recipe.train.cache_frozen_prefix:
-        raise RecipeError(f"train.cache_frozen_prefix is for texts that are written, and data.task is {task}; let it be false")
-    if recipe.prune and recipe.prune.criterion and recipe.prune.criterion != "magnitude":
-        raise RecipeError(
-            f"prune.by {recipe.prune.by} looks at a loss of texts, and data.task is {task}; magnitude and rules do not"
-        )
-    if recipe.adapt and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.start in ("gap", "eva"):
-        raise RecipeError(f"adapt.start {recipe.adapt.start} looks at texts and what is written for them; data.task is {task}")
-    if recipe.evaluate.untouched and not writes:
-        raise RecipeError("evaluate.untouched scores a base that has not been trained, and this one has no head for the task yet")
-    for name in (*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]):
-        if name not in METRICS_OF[task]:
-            raise RecipeError(
-                f"{name} scores texts, and the targets of {task} are none: let evaluate.metrics be [{METRICS_OF[task][0]}] and "
-                f"train.best_metric {BEST_OF[task]}"
-            )
-
-
-def _find_labels(task: TaskName, splits: Mapping[str, pl.DataFrame], recipe: Recipe) -> Labels | None:
-    if task == "generation":
-        return None
-    if task == "classification":
-        return find_labels(splits, where=_name_target(recipe))
-    if task == "regression":
-        check_numbers(splits, where=_name_target(recipe))
-    return ()
-
-
-def _name_target(recipe: Recipe) -> str:
-    return f"data.name {recipe.data.name}" if recipe.data.name else f"data.target {recipe.data.target!r}"
 
 
 def check_writes(base: Base, who: str) -> None:
@@ -300,7 +239,9 @@ def load_planned(prepared: Prepared) -> PreTrainedModel:
     more: dict[str, Any] = {}
     if prepared.told == CHOICE:
         more = {"head": CHOOSER}
-    elif prepared.task not in ("generation", "choice"):
+    elif prepared.told == SPAN:
+        more = {"head": EXTRACTOR}
+    elif prepared.task not in ("generation", CHOICE):
         more = {"head": CLASSIFIER, "labels": list(prepared.labels or ()) or 1}
     return load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32, **more)
 
@@ -331,7 +272,10 @@ def encode_split(prepared: Prepared, name: str, *, limit: int | None = None, fil
     data = prepared.recipe.data
     frame = prepared.splits[name]
     if prepared.by_likelihood:  # the right option is a target like any other
-        frame = frame.drop("options")
+        right = [options[find_right(target, options)] for target, options in zip(frame["target"], frame["options"], strict=True)]
+        frame = frame.drop("options").with_columns(target=pl.Series(right, dtype=pl.String))
+    elif prepared.task == "generation" and data.name:  # of several answers, one is written
+        frame = frame.with_columns(target=pl.col("target").map_elements(lambda text: list_answers(text)[0], return_dtype=pl.String))
     return encode(
         frame.head(limit or frame.height),
         prepared.tokenizer,

@@ -54,9 +54,11 @@ class Recipe(Settings):
         named = NAMED_TASKS.get(name)
         if named is None:
             raise ValueError(f"data.name: no task {name!r}.{suggest(str(name), NAMED_TASKS)} There is {', '.join(NAMED_TASKS)}")
+        task = data.get("task") or named.task
+        more = {"unanswerable": True} if named.unanswerable and task == named.task else {}
         return {
             **values,
-            "data": {**data, "task": data.get("task") or named.task},
+            "data": {**more, **data, "task": task},
             "train": {"best_metric": named.best, **(values.get("train") or {})},
             "evaluate": {"metrics": list(named.metrics), **(values.get("evaluate") or {})},
         }

@@ -18,6 +18,7 @@ COMPARISON, EFFICIENCY = "comparison.json", "efficiency.json"  # beside the runs
 PLANS = "_plans"  # there, too: what criteria chose; no arm can be called so
 LABELS = "labels.json"  # of a run that classifies
 CHOICE, LIKELIHOOD = "choice", "likelihood"  # there, where options are chosen: by a head, or by a model that writes
+SPAN = "span"  # there, where parts of texts are
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
 CHECKPOINTS, STARTED, TRAINED, PREFIX, ENCODED = "checkpoints", "start.json", "trained.json", "prefix", "encoded/train.arrow"
 TAUGHT, TEACHER, SOFT = "taught.json", "teacher", "soft"  # in the checkpoints: the teacher's record, its texts, its chances
@@ -124,7 +125,7 @@ def find_plans(folder: Path) -> Path | None:
 
 
 def read_labels(folder: Path) -> list[str] | str | None:
-    """The labels that a run tells apart, none for numbers, `CHOICE` or `LIKELIHOOD` for options; `None` of a run that writes."""
+    """The labels that a run tells apart, none for numbers, `CHOICE` or `LIKELIHOOD` of options, `SPAN`; `None` where it writes."""
     path = folder / LABELS
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.data.prepared import digest_frames, list_sources
 from pareft.errors import RunError
+from pareft.evaluation.generation import Reading
 from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores
 from pareft.evaluation.predictions import Predictions, list_examples, make_key, predict, read_rows, write_rows
@@ -39,10 +41,9 @@ def evaluate_split(
     others return `None`.
     """
     settings, processes = settings or recipe.evaluate, find_processes()
-    choosing = "options" in frame.columns
-    sources = [recipe.data.prefix, recipe.data.max_source_tokens, digest_frames({"": frame})]
-    if choosing and not classifies(model):
-        sources.append(recipe.data.max_target_tokens)
+    data = recipe.data
+    reading = Reading(data.max_source_tokens, data.max_target_tokens, "options" in frame.columns, data.unanswerable)
+    sources = [data.prefix, astuple(reading), digest_frames({"": frame})]
     with Predictions(target, make_key(model, tokenizer, settings, sources), processes) as written:
         progress.start(label, frame.height, done=written.count)
         predict(
@@ -51,8 +52,7 @@ def evaluate_split(
             zip(frame["id"], list_sources(frame, prefix=recipe.data.prefix), strict=True),
             written,
             settings,
-            max_source_tokens=recipe.data.max_source_tokens,
-            max_target_tokens=recipe.data.max_target_tokens if choosing else None,
+            reading=reading,
             on_progress=lambda done: progress.advance(done, frame.height, {}),
         )
         if not processes.first:

@@ -22,6 +22,7 @@ from pareft.errors import suggest
 
 PAIRED = "\x00"  # between two texts that are one source
 GROUPED = "::"  # in an id, between a group of examples that are scored together and a number in it
+EITHER = " ||| "  # between several targets, any of which is right
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -31,7 +32,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
-TaskName = Literal["generation", "classification", "regression", "choice"]
+def list_answers(target: str) -> list[str]:
+    """The targets that a text names, any of which is right; the first is learnt."""
+    return target.split(EITHER)
+
+
+TaskName = Literal["generation", "classification", "regression", "choice", "span"]
 
 
 class DataSettings(Settings):
@@ -41,8 +47,9 @@ class DataSettings(Settings):
     Or a file per split in `train`, `validation` and `test`; `path` is then their folder. `source`, `pair` and `target` are
     columns: a text, a second one that goes with it, and what is to come of them; `options`: a column of lists, or a column for
     each, of what may come of them. `task`: texts are written (`generation`), or an encoder says which label (`classification`),
-    number (`regression`) or option (`choice`) is the target; `null`: texts are written by bases that do, and others choose where
-    there are options, and classify.
+    number (`regression`) or option (`choice`) is the target, or which part of the second text (`span`); `null`: texts are written
+    by bases that do, and others choose where there are options, and classify. `unanswerable`: of a span there may be none, and its
+    target is empty then.
     """
 
     name: str | None = None
@@ -55,6 +62,7 @@ class DataSettings(Settings):
     pair: str | None = None
     options: str | Annotated[list[str], Field(min_length=2)] | None = None
     task: TaskName | None = None
+    unanswerable: bool = False
     prefix: str = ""
     max_source_tokens: PositiveInt = 1024
     max_target_tokens: PositiveInt = 128
@@ -68,6 +76,10 @@ class DataSettings(Settings):
             raise ValueError("options are the second texts of a source, and pair is one; give one of them")
         if not self.name and (self.task == "choice") > (self.options is not None):
             raise ValueError("task choice is among options; name their columns")
+        if not self.name and self.task == "span" and not self.pair:
+            raise ValueError("task span is a part of a second text; name its column in pair")
+        if self.unanswerable and self.task != "span":
+            raise ValueError("unanswerable is for task span, where a target may be empty")
         return self
 
 
@@ -128,7 +140,7 @@ CHOICES = ("layers", "plan", "by")  # lines of prune of which only one holds
 
 
 RougeName = Literal["rouge1", "rouge2", "rougeL", "rougeLsum"]
-LabelScore = Literal["accuracy", "macro_f1", "matthews", "f1", "exact_match", "pearson", "spearman"]
+LabelScore = Literal["accuracy", "macro_f1", "matthews", "f1", "exact_match", "pearson", "spearman", "answer_f1", "answer_match"]
 BestMetric = Literal[RougeName, "bleu", "bertscore_f1", "summac_zs", LabelScore]
 
 
@@ -208,7 +220,7 @@ class TrainSettings(Settings):
         return named
 
 
-LabelMetric = Literal["classification", "f1", "exact_match", "regression"]
+LabelMetric = Literal["classification", "f1", "exact_match", "regression", "answers"]
 MetricName = Literal["rouge", "bleu", "bleu_precisions", "bertscore", "summac", "surface", LabelMetric]
 METRIC_OF: dict[str, str] = {  # the metric that computes what a checkpoint can be chosen by
     **dict.fromkeys(("rouge1", "rouge2", "rougeL", "rougeLsum"), "rouge"),
@@ -219,6 +231,7 @@ METRIC_OF: dict[str, str] = {  # the metric that computes what a checkpoint can 
     "f1": "f1",
     "exact_match": "exact_match",
     **dict.fromkeys(("pearson", "spearman"), "regression"),
+    **dict.fromkeys(("answer_f1", "answer_match"), "answers"),
 }
 
 

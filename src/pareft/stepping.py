@@ -20,10 +20,9 @@ from pareft.settings import FastSettings, TrainSettings
 from pareft.teaching import teach
 from pareft.teaching.finding import find_teacher
 from pareft.teaching.opening import forecast_bytes
-from pareft.token_ids import IGNORED
 from pareft.tuning.distilling import Distiller
 from pareft.tuning.fast import quicken
-from pareft.tuning.fast.batches import MULTIPLE, divide
+from pareft.tuning.fast.batches import MULTIPLE, count_targets, divide
 from pareft.tuning.learning import make_collator
 from pareft.tuning.prefix.serving import keep_prefix
 
@@ -80,11 +79,11 @@ class Stepper:
 
 def learn(model: Any, batch: Any, precision: Precision, fast: FastSettings | None, distiller: Distiller | None = None) -> None:
     """Forward and backward of a batch; with `fast`, in the parts that it says. `distiller`: whose loss is learnt."""
-    tokens = (batch["labels"] != IGNORED).sum()
+    tokens = count_targets(batch)
     for part in divide(batch, model, fast) if fast else [batch]:
         with autocast(precision):
             loss = distiller.compute(model, part)[0] if distiller else model(**part).loss
-        (loss * (part["labels"] != IGNORED).sum() / tokens).backward()
+        (loss * count_targets(part) / tokens).backward()
         del loss  # or what its graph holds would lie beside the next part's
 
 
@@ -128,7 +127,8 @@ def open_inference(model: Any, prepared: Prepared, rows: Dataset) -> Callable[[]
     chosen = [rows[place] for place in range(min(settings.batch_size, len(rows)))]
     if prepared.task != "generation":
         batch = make_collator(writer, prepared.tokenizer)(chosen).to(writer.device)
-        inputs = {name: value for name, value in batch.items() if name != "labels" or prepared.by_likelihood}
+        learnt = () if prepared.by_likelihood else ("labels", "start_positions", "end_positions")
+        inputs = {name: value for name, value in batch.items() if name not in learnt}
 
         def infer() -> object:
             return writer(**inputs)

@@ -1,10 +1,12 @@
-"""Texts as token ids, where what learns and what scores must see them alike: options, and targets. No torch in here."""
+"""Texts as token ids, where what learns and what scores must see them alike: options, targets, windows. No torch in here."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 IGNORED = -100  # in labels: what is not learnt, and padding
+SPECIAL = 6  # tokens around two texts, and some room
 Encoded = dict[str, list[list[int]]]
 
 
@@ -68,3 +70,42 @@ def _find_start(tokenizer: PreTrainedTokenizerBase, *, needed: bool) -> list[int
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     puts = tokenizer("")["input_ids"][:1] == [first]
     return [first] if first is not None and (puts or needed) else []
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Questions, each with a part of its text: `inputs` by name, a row for each; `owners`, which question's a window is; `letters`,
+    of every token which characters of the text it is, from and to, `None` of those that are not of it.
+    """
+
+    inputs: Encoded
+    owners: list[int]
+    letters: list[list[tuple[int, int] | None]]
+
+    def reaches(self, number: int, letter: int) -> bool:
+        """Whether a window holds a character of its text, or the space between two tokens that it holds."""
+        there = [span for span in self.letters[number] if span]
+        return bool(there) and there[0][0] <= letter < there[-1][1]
+
+
+def cut_windows(questions: Sequence[str], texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int) -> Windows:
+    """Every question with its text, as two texts for an encoder; in windows that overlap by a third of what may be together, where
+    that is too long. Of a question, no more than half of that stays.
+    """
+    asked = tokenizer(list(questions), truncation=True, max_length=max_tokens // 2, return_offsets_mapping=True)["offset_mapping"]
+    cut = [question[: max((end for _, end in spans), default=0)] for question, spans in zip(questions, asked, strict=True)]
+    found = tokenizer(
+        cut,
+        list(texts),
+        truncation="only_second",
+        max_length=max_tokens,
+        stride=max(0, min(max_tokens // 3, max_tokens - max_tokens // 2 - SPECIAL)),
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    letters: list[list[tuple[int, int] | None]] = [
+        [span if side == 1 else None for side, span in zip(found.sequence_ids(number), spans, strict=True)]
+        for number, spans in enumerate(found["offset_mapping"])
+    ]
+    inputs = {name: found[name] for name in ("input_ids", "attention_mask", "token_type_ids") if name in found}
+    return Windows(inputs, found["overflow_to_sample_mapping"], letters)

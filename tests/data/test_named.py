@@ -9,7 +9,7 @@ from pareft.data.sources import read_splits
 from pareft.errors import DataError, RecipeError
 from pareft.named_tasks import NAMED_TASKS
 from pareft.recipe import resolve
-from pareft.settings import DataSettings
+from pareft.settings import EITHER, DataSettings
 
 
 def write_lines(path, rows):
@@ -254,3 +254,87 @@ def test_published_questions_are_read_whole(shared, name, folder, rows):
     assert frame.height == rows
     assert frame["options"].list.len().min() >= 2
     assert all(target in options for target, options in zip(frame["target"], frame["options"], strict=True))
+
+
+SQUAD = {
+    "version": "2.0",
+    "data": [
+        {
+            "title": "t",
+            "paragraphs": [
+                {
+                    "context": "Normandy is in France.",
+                    "qas": [
+                        {
+                            "id": "1",
+                            "question": " Where? ",
+                            "answers": [{"text": "France", "answer_start": 15}, {"text": "in France", "answer_start": 12}],
+                        },
+                        {"id": "2", "question": "When?", "answers": [], "is_impossible": True},
+                    ],
+                }
+            ],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ["qa/squad", "qa/squad2"])
+def test_questions_about_articles_are_read(tmp_path, name):
+    for split in ("train-v2.0", "dev-v2.0"):
+        (tmp_path / f"{split}.json").write_text(json.dumps({**SQUAD, "data": SQUAD["data"] * 6}))
+    frame = read(name, tmp_path)["test"]
+    first, second = frame.row(0, named=True), frame.row(1, named=True)
+    assert (first["source"], first["pair"], first["target"]) == ("Where?", "Normandy is in France.", f"France{EITHER}in France")
+    assert first["start"] == 15
+    assert (second["target"], second["start"]) == ("", -1)
+    recipe = resolve({"base": "x", "data": {"name": name}})
+    assert (recipe.data.task, recipe.data.unanswerable) == ("span", name == "qa/squad2")
+    assert recipe.train.best_metric == "answer_f1"
+    written = resolve({"base": "x", "data": {"name": name, "task": "generation"}})  # an encoder-decoder writes the answer
+    assert not written.data.unanswerable
+
+
+def test_a_row_of_the_hub_is_a_question(tmp_path):
+    row = {"question": "Where?", "context": "In France.", "answers": {"text": ["France"], "answer_start": [3]}}
+    for split in ("train", "dev"):
+        write_lines(tmp_path / f"{split}.jsonl", [row] * 12)
+    assert read("qa/squad", tmp_path)["test"].row(0, named=True)["start"] == 3
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"data": 3}', "{}"])
+def test_a_file_that_is_no_squad_is_said(tmp_path, content):
+    (tmp_path / "train.json").write_text(content)
+    with pytest.raises(DataError, match=r"cannot be read as JSON|no list of objects called 'data'"):
+        read("qa/squad", tmp_path)
+
+
+RECORD = {
+    "passage": {
+        "text": "Ann met Bob in Rome.\n@highlight\nAnn is a nurse.",
+        "entities": [{"start": 0, "end": 2}, {"start": 8, "end": 10}, {"start": 15, "end": 18}, {"start": 32, "end": 34}],
+    },
+    "qas": [{"query": "@placeholder is a doctor.", "answers": [{"text": "Bob"}, {"text": "Ann"}, {"text": "Bob"}]}],
+}
+
+
+def test_a_gap_is_filled_by_a_name_of_the_passage(tmp_path):
+    many = [{"start": number, "end": number + 2} for number in range(40)]
+    longer = {**RECORD, "passage": {"text": "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "entities": many}}
+    longer["qas"] = [{"query": "@placeholder?", "answers": [{"text": "fgh"}]}]
+    write_lines(tmp_path / "train.jsonl", [longer] * 20)
+    write_lines(tmp_path / "val.jsonl", [RECORD, longer])
+    splits = read("superglue/record", tmp_path)
+    first, second = splits["test"].row(0, named=True), splits["test"].row(1, named=True)
+    assert first["source"] == "@placeholder is a doctor. Ann met Bob in Rome. Ann is a nurse."
+    assert (first["options"], first["target"]) == (["Ann", "Bob", "Rome"], f"Bob{EITHER}Ann")
+    assert len(second["options"]) == 40  # all count where it is scored
+    for options in splits["train"]["options"].to_list():
+        assert len(set(options)) == 10
+        assert "fgh" in options
+    assert len({tuple(options) for options in splits["train"]["options"].to_list()}) > 1
+    assert splits["train"].equals(read("superglue/record", tmp_path)["train"])
+    assert resolve({"base": "x", "data": {"name": "superglue/record"}}).evaluate.metrics == ["answers"]
+    flat = {"passage": "Ann. Bob.", "query": "@placeholder?", "entities": ["Ann", "Bob"], "answers": ["Bob"]}
+    write_lines(tmp_path / "val.jsonl", [flat])
+    assert read("superglue/record", tmp_path)["test"].row(0, named=True)["target"] == "Bob"

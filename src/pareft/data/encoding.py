@@ -10,7 +10,8 @@ import polars as pl
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from pareft.data.tasks import Labels, as_learnt
+from pareft.data.spans import encode_spans
+from pareft.data.tasks import Labels, as_learnt, find_right
 from pareft.errors import DataError
 from pareft.runtime import find_processes
 from pareft.token_ids import answer_sources, continue_sources, pair_options
@@ -32,17 +33,20 @@ def encode(
     """`input_ids`, `attention_mask` and `labels` of every row, truncated, not padded: in a file, mapped into memory, or without
     one, in memory. Of several processes, the first writes. With `labels`, targets are what a classifier learns; where a source is
     two texts and the tokenizer tells them apart, `token_type_ids` do. Of a source with options there is a list for each, and the
-    target is the right one's number. `continues`: targets go on from their sources, for a decoder.
+    target is the right one's number. `continues`: targets go on from their sources, for a decoder. Where `start` says at which
+    character of its second text a target is, there is a row for every window of that (`encode_spans`).
     """
-    columns = [column for column in ("source", "pair", "options", "target") if column in frame.columns]
+    columns = [column for column in ("source", "pair", "options", "target", "start") if column in frame.columns]
 
     def encode_rows(rows: Mapping[str, list[Any]]) -> Mapping[str, Any]:
         if "options" in rows:
-            learnt = [options.index(target) for options, target in zip(rows["options"], rows["target"], strict=True)]
+            right = [find_right(target, options) for options, target in zip(rows["options"], rows["target"], strict=True)]
             return encode_options([prefix + text for text in rows["source"]], rows["options"], tokenizer, max_source_tokens) | {
-                "labels": learnt
+                "labels": right
             }
         pairs, sources = rows.get("pair"), [prefix + text for text in rows["source"]]
+        if "start" in rows:
+            return encode_spans(rows, sources, tokenizer, max_tokens=max_source_tokens)
         if labels is None:
             lengths = {"max_source_tokens": max_source_tokens, "max_target_tokens": max_target_tokens}
             if continues:

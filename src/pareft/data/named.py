@@ -1,7 +1,7 @@
 """GLUE, SuperGLUE and questions with options by name: where the rows of a task lie on the Hub, and what a row becomes."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ ENTAILMENT = ("entailment", "not_entailment")
 class Rows:
     """A task's rows. `labels`: by the numbers that the Hub has for them; `make`: the examples of a row, with the label as it is
     there; `columns`: of files without a first row of names; `official`: names of its published validation split;
-    `from_one`: its labels count options from 1.
+    `from_one`: its labels count options from 1; `most_options`: of a training example; `field`: of a file that is one object, where
+    its rows are.
     """
 
     hub: tuple[str, str]
@@ -27,6 +28,8 @@ class Rows:
     columns: tuple[str, ...] = ()
     official: tuple[str, ...] = OFFICIAL
     from_one: bool = False
+    most_options: int | None = None
+    field: str = ""
 
 
 def _texts(*names: str, target: tuple[str, ...] = ("label",)) -> Callable[[Row], Iterator[Example]]:
@@ -118,6 +121,46 @@ def _part_instruction(row: Row) -> Example:
     }
 
 
+def _fill_gap(row: Row) -> Iterator[Example]:
+    """A sentence with a gap about a passage, and the passage's names, one of which is to be there; all sentences in the published
+    files, one on the Hub.
+    """
+    passage = _pick(row, "passage")
+    if isinstance(passage, str):
+        yield _gap(row["query"], passage, _pick(row, "entities"), row.get("answers"))
+        return
+    text = passage["text"]
+    names = [text[place["start"] : place["end"] + 1] for place in passage["entities"]]
+    for asked in row["qas"]:
+        answers = asked.get("answers")
+        yield _gap(asked["query"], text, names, None if answers is None else [answer["text"] for answer in answers])
+
+
+def _gap(query: str, passage: str, names: Iterable[str], answers: Iterable[str] | None) -> Example:
+    told = passage.replace("\n@highlight\n", " ")
+    return {"source": f"{query} {told}", "options": list(dict.fromkeys(names)), "target": answers}
+
+
+def _ask_passages(row: Row) -> Iterator[Example]:
+    """All questions about an article in the published files, one on the Hub."""
+    if "paragraphs" not in row:
+        answers = row.get("answers")
+        found = None if answers is None else list(zip(answers["text"], answers["answer_start"], strict=True))
+        yield _question(_pick(row, "question"), _pick(row, "context"), found)
+        return
+    for paragraph in row["paragraphs"]:
+        for asked in paragraph["qas"]:
+            answers = asked.get("answers")
+            found = None if answers is None else [(answer["text"], answer["answer_start"]) for answer in answers]
+            yield _question(asked["question"], paragraph["context"], found)
+
+
+def _question(question: str, text: str, answers: Sequence[tuple[str, int]] | None) -> Example:
+    start = answers[0][1] if answers else -1
+    target = None if answers is None else [answer for answer, _ in answers]
+    return {"source": question.strip(), "pair": text, "target": target, "start": start}
+
+
 _GLUE, _SUPERGLUE = "nyu-mll/glue", "aps/super_glue"
 _NLI = ("entailment", "neutral", "contradiction")
 NAMED: dict[str, Rows] = {
@@ -145,6 +188,7 @@ NAMED: dict[str, Rows] = {
     "superglue/cb": Rows((_SUPERGLUE, "cb"), _texts("premise", "hypothesis"), ("entailment", "contradiction", "neutral")),
     "superglue/copa": Rows((_SUPERGLUE, "copa"), _choose_cause),
     "superglue/multirc": Rows((_SUPERGLUE, "multirc"), _list_answers, BINARY),
+    "superglue/record": Rows((_SUPERGLUE, "record"), _fill_gap, most_options=10),
     "superglue/rte": Rows((_SUPERGLUE, "rte"), _texts("premise", "hypothesis"), ENTAILMENT),
     "superglue/wic": Rows((_SUPERGLUE, "wic"), _ask_for_sense, YES_NO),
     "superglue/wsc": Rows((_SUPERGLUE, "wsc.fixed"), _name_reference, YES_NO),
@@ -156,4 +200,6 @@ NAMED: dict[str, Rows] = {
     "qa/siqa": Rows(
         ("allenai/social_i_qa", "default"), _answer("context|question", "answerA", "answerB", "answerC"), from_one=True
     ),
+    "qa/squad": Rows(("rajpurkar/squad", "plain_text"), _ask_passages, field="data"),
+    "qa/squad2": Rows(("rajpurkar/squad_v2", "squad_v2"), _ask_passages, field="data"),
 }

@@ -4,6 +4,9 @@ Where the published test split has none, the published validation split is the t
 has besides, or is held out of the training split, so that nothing is chosen by what is reported.
 """
 
+import json
+import random
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,11 @@ from pareft.data.named import NAMED, Example, Row, Rows
 from pareft.data.prepared import SPLIT_NAMES, split_keys
 from pareft.data.rows import LONGEST_ROW, find_format, read_rows
 from pareft.errors import DataError
-from pareft.settings import GROUPED
+from pareft.settings import EITHER, GROUPED, list_answers
 
 BROKEN = 0.01  # of the lines of a file, that may have other columns and are left out, as some of QQP's have
 HELD_OUT = 1000  # validation examples at most, where they are taken from the training split
+VERSION = re.compile(r"-v\d[\d.]*$")  # in the name of a file: train-v1.1.json
 BESIDE = ("val", "dev32", "valid")  # of one that a folder has besides
 
 
@@ -42,6 +46,7 @@ def read_named(name: str, tables: Mapping[str, tuple[Iterable[Row], str]], *, se
     test = "test" if "test" in frames else official
     if "train" not in frames or test is None:
         raise DataError(f"{name}: there is no {'train' if 'train' not in frames else 'test or validation'} split with labels")
+    frames["train"] = _take_fewer(frames["train"], rows.most_options, seed=seed)
     others = [official] if official and test != official else [split for split in BESIDE if split != test]
     beside = next((split for split in others if split in frames), None)
     if beside:
@@ -57,6 +62,20 @@ def _hold_out(frame: pl.DataFrame, *, seed: int) -> tuple[pl.DataFrame, pl.DataF
     return frame.filter(~places), frame.filter(places)
 
 
+def _take_fewer(frame: pl.DataFrame, most: int | None, *, seed: int) -> pl.DataFrame:
+    """The frame with no more options of an example than that: a right one, and of the wrong ones some by chance."""
+    if most is None:
+        return frame
+    draw, taken = random.Random(seed), []
+    for target, options in zip(frame["target"], frame["options"].to_list(), strict=True):
+        answers = list_answers(target)
+        right = [option for option in options if option in answers][:1]
+        wrong = [option for option in options if option not in answers]
+        kept = {*right, *draw.sample(wrong, min(most - len(right), len(wrong)))}
+        taken.append([option for option in options if option in kept])
+    return frame.with_columns(options=pl.Series(taken, dtype=pl.List(pl.String)))
+
+
 def _make_frame(rows: Rows, table: Iterable[Row], where: str) -> pl.DataFrame | None:
     """A split's examples; `None` where none has a label."""
     examples: list[Example] = []
@@ -68,18 +87,21 @@ def _make_frame(rows: Rows, table: Iterable[Row], where: str) -> pl.DataFrame | 
         for example in made:
             place, value = f"{where} row {number + 1}", example.pop("target")
             options = example.get("options")
-            label = (
-                _name_label(value, rows.labels, place) if options is None else _name_option(value, options, rows.from_one, place)
-            )
+            if isinstance(value, list):
+                label: str | None = EITHER.join(dict.fromkeys(map(str, value)))
+            elif options is None:
+                label = _name_label(value, rows.labels, place)
+            else:
+                label = _name_option(value, options, rows.from_one, place)
             if label is not None:
-                texts = {key: value if key == "options" else str(value) for key, value in example.items()}
+                texts = {key: value if key in ("options", "start") else str(value) for key, value in example.items()}
                 examples.append(texts | {"target": label})
     if not examples:
         return None
     numbers = pl.int_range(pl.len()).cast(pl.String)
     frame = pl.DataFrame(examples)
     named = frame.with_columns(id=pl.concat_str(pl.col("group"), pl.lit(GROUPED), numbers) if "group" in frame.columns else numbers)
-    return named.select("id", *(column for column in ("source", "target", "pair", "options") if column in frame.columns))
+    return named.select("id", *(column for column in ("source", "target", "pair", "options", "start") if column in frame.columns))
 
 
 def _name_label(value: Any, labels: tuple[str, ...], where: str) -> str | None:
@@ -113,7 +135,8 @@ def find_tables(name: str, folder: Path) -> dict[str, tuple[Iterable[Row], str]]
     """
     rows = NAMED[name]
     wanted = ("train", "test", *dict.fromkeys((*rows.official, *BESIDE)))
-    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in (".tsv", ".json", ".jsonl", ".parquet")}
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".tsv", ".json", ".jsonl", ".parquet")]
+    found = {VERSION.sub("", path.stem): path for path in files}
     if "train" not in found:
         raise DataError(f"{folder} has no file {name} is trained on: train.tsv, train.json, train.jsonl or train.parquet")
     return {split: (read_table(name, found[split]), str(found[split])) for split in wanted if split in found}
@@ -124,10 +147,25 @@ def read_table(name: str, path: Path) -> Iterator[Row]:
     if find_format(path) == ".tsv":
         yield from _read_tabs(path, NAMED[name].columns)
         return
+    if NAMED[name].field and find_format(path) == ".json":
+        yield from _read_object(path, NAMED[name].field)
+        return
     for row in read_rows(path):
         if isinstance(row, Flaw):
             raise DataError(f"{path} line {row.line}: {row.reason}")
         yield row[1]
+
+
+def _read_object(path: Path, field: str) -> Iterator[Row]:
+    """The rows that a file's one object has under a name."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON") from error
+    rows = found.get(field) if isinstance(found, dict) else found
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path} has no list of objects called {field!r}")
+    yield from rows
 
 
 def _read_tabs(path: Path, columns: tuple[str, ...]) -> Iterator[Row]:
@@ -162,8 +200,8 @@ def list_published(name: str) -> dict[str, tuple[Iterable[Row], str]]:
     return {split: (table, f"{repository}/{configuration}[{split}]") for split, table in splits.items()}
 
 
-def read_files(name: str, files: Mapping[str, Path]) -> dict[str, pl.DataFrame]:
-    """The splits of a task from a file for each.
+def read_files(name: str, files: Mapping[str, Path], *, seed: int) -> dict[str, pl.DataFrame]:
+    """The splits of a task from a file for each. `seed`: by which options are drawn, where there are too many.
 
     Raises:
         DataError: a split without a file, or a file without labels.
@@ -173,4 +211,5 @@ def read_files(name: str, files: Mapping[str, Path]) -> dict[str, pl.DataFrame]:
     frames = {split: _make_frame(NAMED[name], read_table(name, path), str(path)) for split, path in files.items()}
     if empty := [split for split, frame in frames.items() if frame is None]:
         raise DataError(f"{files[empty[0]]}: no row has a label")
-    return {split: frame for split, frame in frames.items() if frame is not None}
+    found = {split: frame for split, frame in frames.items() if frame is not None}
+    return found | {"train": _take_fewer(found["train"], NAMED[name].most_options, seed=seed)}

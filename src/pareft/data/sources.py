@@ -43,7 +43,7 @@ def _read_named(name: str, settings: DataSettings, seed: int) -> dict[str, pl.Da
     """The splits of a named task: from the files that are named, from those of a folder, or from the Hub."""
     files = _list_files(settings)
     if files:
-        return read_files(name, files)
+        return read_files(name, files, seed=seed)
     if settings.path is None:
         return read_named(name, list_published(name), seed=seed)
     if not Path(settings.path).is_dir():
@@ -158,4 +158,6 @@ def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl
     elif settings.options:
         texts.append(pl.concat_list(pl.col(column).cast(pl.String).fill_null("") for column in settings.options).alias("options"))
     frame = table.select(ids.alias("id"), *texts)
+    if settings.unanswerable:
+        return frame.with_columns(pl.col("target").fill_null("")).filter(pl.col("source").fill_null("").str.strip_chars() != "")
     return frame.filter(pl.all_horizontal(pl.col("source", "target").fill_null("").str.strip_chars() != ""))

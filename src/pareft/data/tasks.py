@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from pareft.errors import DataError
+from pareft.settings import EITHER, list_answers
 
 Labels = tuple[str, ...]  # a classifier's, in the order of its outputs; none for one number
 MOST = 1000  # labels; more are texts
@@ -42,24 +43,32 @@ def check_numbers(splits: Mapping[str, pl.DataFrame], *, where: str) -> None:
 
 def name_options(splits: Mapping[str, pl.DataFrame], *, where: str) -> dict[str, pl.DataFrame]:
     """The splits with the right option as every target, be it given as a text or as a number from 0. Examples with fewer options
-    than others have empty ones besides, which are never right.
+    than others of their split have empty ones besides, which are never right.
 
     Raises:
         DataError: fewer than two options, or a target that is none of them.
     """
-    most = max(int(frame["options"].list.len().max() or 0) for frame in splits.values())
     found = {}
     for name, frame in splits.items():
+        most = int(frame["options"].list.len().max() or 0)
         targets, options = [], []
         for place, (target, given) in enumerate(zip(frame["target"], frame["options"], strict=True)):
             texts = [str(option) for option in given]
-            number = texts.index(target) if target in texts else int(target) if target.isdecimal() else -1
+            number = find_right(target, texts)
             if len(texts) < 2 or not 0 <= number < len(texts):
                 raise DataError(f"{where}: {target!r} of example {place} of the {name} split is none of its {len(texts)} options")
-            targets.append(texts[number])
+            targets.append(target if EITHER in target else texts[number])
             options.append(texts + [""] * (most - len(texts)))
         found[name] = frame.with_columns(target=pl.Series(targets), options=pl.Series(options, dtype=pl.List(pl.String)))
     return found
+
+
+def find_right(target: str, options: Sequence[str]) -> int:
+    """The place of the option that is the target, or one of several, given as texts, or as a number from 0; -1 if none is."""
+    right = next((answer for answer in list_answers(target) if answer in options), None)
+    if right is not None:
+        return list(options).index(right)
+    return int(target) if target.isdecimal() else -1
 
 
 def as_learnt(targets: Sequence[str], labels: Labels) -> list[int] | list[float]:

@@ -33,7 +33,7 @@ def choose_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, bat
     Raises:
         ModelError: as `classify_batch`.
     """
-    parted = part_options(batch)
+    parted = part_texts(batch)
     sources, options = [source for source, _ in parted], [found for _, found in parted]
     encoded = pair_options(sources, options, tokenizer, max_tokens=max_source_tokens)
     padded = tokenizer.pad(encoded, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
@@ -41,9 +41,9 @@ def choose_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, bat
     return [_choose(found, row.tolist()) for found, row in zip(options, outputs, strict=True)]
 
 
-def part_options(batch: Batch) -> list[tuple[str, list[str]]]:
-    """Every source of a batch, and its options."""
-    return [(source, options) for source, *options in (text.split(PAIRED) for text in batch.texts)]
+def part_texts(batch: Batch) -> list[tuple[str, list[str]]]:
+    """Every source of a batch, and its options, or its second text."""
+    return [(source, others) for source, *others in (text.split(PAIRED) for text in batch.texts)]
 
 
 def _choose(options: Sequence[str], values: Sequence[float]) -> str:
@@ -57,7 +57,11 @@ def compute_logits(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -
     Raises:
         ModelError: NaN or infinity is among them.
     """
-    logits: torch.Tensor = model(**inputs).logits.float()
+    return check_finite(model(**inputs).logits.float())
+
+
+def check_finite(logits: torch.Tensor) -> torch.Tensor:
+    """The logits; raise `ModelError` if NaN or infinity is among them."""
     if not bool(logits.isfinite().all()):
         raise ModelError(
             "the model computes NaN or infinity: its weights are damaged, or it was trained in a precision that is too small for "

@@ -27,7 +27,19 @@ class Batch:
     ids: tuple[Identity, ...]
     tokens: tuple[list[int], ...]
     types: tuple[list[int], ...] = ()  # of every token, which of two texts it is of, where the tokenizer says so
-    texts: tuple[str, ...] = ()  # of sources with options, which are not cut here
+    texts: tuple[str, ...] = ()  # of sources with options, or with a text to look into, which are not cut here
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How sources are read: how many tokens of one. With `options`, one of them is chosen, of which a model that writes reads
+    `max_target_tokens`; a part of a second text, `unanswerable` if there may be none, has no more than these.
+    """
+
+    max_source_tokens: int
+    max_target_tokens: int = 1
+    options: bool = False
+    unanswerable: bool = False
 
 
 def make_batches(
@@ -36,18 +48,19 @@ def make_batches(
     settings: EvaluateSettings,
     *,
     max_source_tokens: int,
-    choosing: bool = False,
+    as_texts: bool = False,
 ) -> Iterator[Batch]:
     """Cut a stream of (id, source) into batches, window by window, the longest of a window first: if memory does not suffice, it
     shows at once. A batch has at most `batch_size` sources and, padded, `batch_tokens` tokens, unless one source alone has more.
-    `choosing`: sources have options, and stay texts; then as many are a batch as it may have, whatever their length.
+    `as_texts`: sources have options, or a text to look into, and stay texts; then as many are a batch as it may have, whatever
+    their length.
 
     The batches depend on the sources and settings alone, so that they are the same in every process and after every interruption.
     """
     stream = iter(enumerate(sources))
     while window := list(islice(stream, WINDOW)):
-        if choosing:
-            yield from _gather_choices(window, settings.batch_size)
+        if as_texts:
+            yield from _gather_texts(window, settings.batch_size)
             continue
         parts = [text.partition(PAIRED) for _, (_, text) in window]
         pairs = [pair for _, _, pair in parts] if any(separator for _, separator, _ in parts) else None
@@ -68,8 +81,8 @@ def make_batches(
             start += size
 
 
-def _gather_choices(window: Sequence[tuple[int, tuple[Identity, str]]], size: int) -> Iterator[Batch]:
-    """Batches of sources with their options, those with the most text first."""
+def _gather_texts(window: Sequence[tuple[int, tuple[Identity, str]]], size: int) -> Iterator[Batch]:
+    """Batches of sources with what goes with them, those with the most text first."""
     ordered = sorted(window, key=lambda found: -len(found[1][1]))
     for start in range(0, len(ordered), size):
         chosen = ordered[start : start + size]

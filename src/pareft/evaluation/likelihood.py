@@ -6,7 +6,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pareft.evaluation.classifying import compute_logits, part_options
+from pareft.evaluation.classifying import compute_logits, part_texts
 from pareft.evaluation.generation import Batch
 from pareft.token_ids import IGNORED, answer_sources, continue_sources
 
@@ -23,7 +23,7 @@ def choose_by_likelihood(
     Raises:
         ModelError: the model computes NaN.
     """
-    parted = [(source, [option for option in options if option]) for source, options in part_options(batch)]
+    parted = [(source, [option for option in options if option]) for source, options in part_texts(batch)]
     sources = [source for source, options in parted for _ in options]
     texts = [option for _, options in parted for option in options]
     encode = answer_sources if model.config.is_encoder_decoder else continue_sources

@@ -17,12 +17,13 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import RunError
+from pareft.evaluation.answering import answer_batch
 from pareft.evaluation.classifying import choose_batch, classify_batch
-from pareft.evaluation.generation import Batch, make_batches, write_batch
+from pareft.evaluation.generation import Batch, Reading, make_batches, write_batch
 from pareft.evaluation.likelihood import choose_by_likelihood
 from pareft.files import fill_file, open_alone, open_private
 from pareft.models.digests import LAYERS_KEY, PLAN_KEY, digest_state
-from pareft.models.structure import chooses, classifies
+from pareft.models.structure import chooses, classifies, extracts
 from pareft.records import Identity
 from pareft.runtime import Processes
 from pareft.settings import EvaluateSettings
@@ -175,36 +176,42 @@ def predict(
     written: Predictions,
     settings: EvaluateSettings,
     *,
-    max_source_tokens: int,
-    max_target_tokens: int | None = None,
+    reading: Reading,
     on_progress: Callable[[int], None],
 ) -> None:
-    """Write a target for every (id, source) that has none yet, or classify it, or choose one of its options, by a model without a
-    head for that by how likely it would write them; `on_progress` gets how many are done.
+    """Write a target for every (id, source) that has none yet, or what the model's head says of it: a label, an option, a part of
+    its second text; of options a model that writes says which it would likeliest write. `on_progress` gets how many are done.
 
-    `max_target_tokens`: of an option of a model that writes; `None` where sources have none. Every process takes each so manieth
-    batch; then all wait for each other.
+    Every process takes each so manieth batch; then all wait for each other.
     """
-    processes, done, by_likelihood = written.processes, 0, max_target_tokens is not None and not classifies(model)
-    choosing = chooses(model) or by_likelihood
+    processes, done = written.processes, 0
+    answer, as_texts = _choose_way(model, tokenizer, settings, reading)
     model.eval()
-    batches = make_batches(sources, tokenizer, settings, max_source_tokens=max_source_tokens, choosing=choosing)
+    batches = make_batches(sources, tokenizer, settings, max_source_tokens=reading.max_source_tokens, as_texts=as_texts)
     for number, batch in enumerate(batches):
         done += len(batch.indices)
         if number % processes.count == processes.rank and not written.holds(batch):
-            if by_likelihood:
-                found = choose_by_likelihood(
-                    model, tokenizer, batch, max_source_tokens=max_source_tokens, max_target_tokens=max_target_tokens or 1
-                )
-            elif choosing:
-                found = choose_batch(model, tokenizer, batch, max_source_tokens=max_source_tokens)
-            elif classifies(model):
-                found = classify_batch(model, tokenizer, batch)
-            else:
-                found = write_batch(model, tokenizer, batch, settings)
-            written.append(batch, found)
+            written.append(batch, answer(batch))
         on_progress(done)
     processes.wait()
+
+
+def _choose_way(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: EvaluateSettings, reading: Reading
+) -> tuple[Callable[[Batch], list[str]], bool]:
+    """What gives a batch its predictions, and whether it takes texts."""
+    longest, most = reading.max_source_tokens, reading.max_target_tokens
+    if extracts(model):
+        return lambda batch: answer_batch(
+            model, tokenizer, batch, max_source_tokens=longest, max_answer_tokens=most, unanswerable=reading.unanswerable
+        ), True
+    if chooses(model):
+        return lambda batch: choose_batch(model, tokenizer, batch, max_source_tokens=longest), True
+    if classifies(model):
+        return lambda batch: classify_batch(model, tokenizer, batch), False
+    if reading.options:
+        return lambda batch: choose_by_likelihood(model, tokenizer, batch, max_source_tokens=longest, max_target_tokens=most), True
+    return lambda batch: write_batch(model, tokenizer, batch, settings), False
 
 
 def write_rows(target: Path, rows: Iterable[Mapping[str, Any] | str]) -> None:

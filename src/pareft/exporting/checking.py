@@ -50,7 +50,10 @@ def compute_logits(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """The logits of one forward pass, or without a head the states, on the processor."""
     device = next(model.parameters()).device
     outputs = model(**{name: value.to(device) for name, value in inputs.items()})
-    found: torch.Tensor = outputs.logits if "logits" in outputs else outputs.last_hidden_state
+    if "start_logits" in outputs:
+        found = torch.stack([outputs.start_logits, outputs.end_logits], -1)
+    else:
+        found = outputs.logits if "logits" in outputs else outputs.last_hidden_state
     return found.float().cpu().contiguous()
 
 

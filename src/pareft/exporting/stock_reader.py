@@ -28,6 +28,8 @@ def run_checkpoint(folder: str, inputs: dict[str, torch.Tensor], adapter: str | 
         model = PeftModel.from_pretrained(model, adapter)
     with torch.no_grad():
         outputs = model.eval()(**inputs)
+    if "start_logits" in outputs:
+        return torch.stack([outputs.start_logits, outputs.end_logits], -1)
     return outputs.logits if "logits" in outputs else outputs.last_hidden_state
 
 

@@ -12,6 +12,7 @@ from pareft.errors import ModelError
 from pareft.models.families import find_family
 
 CLASSIFIER = "AutoModelForSequenceClassification"  # the head that gives a label, or a number, for a text
+EXTRACTOR = "AutoModelForQuestionAnswering"  # the head that says where in a text an answer starts and ends
 CHOOSER = "AutoModelForMultipleChoice"  # the head that says which of some options goes with a text
 
 

@@ -57,14 +57,24 @@ def part_head(model: PreTrainedModel, stored: Collection[str] = ()) -> None:
 
 
 def classifies(model: Any) -> bool:
-    """Whether a model, with adapters or without, gives a label, number or option for a text, and writes none."""
-    return type(model).__name__.endswith("ForSequenceClassification") or chooses(model)
+    """Whether a model, with adapters or without, gives a label, number, option or part of a text, and writes none."""
+    return _ends(model, "ForSequenceClassification") or chooses(model) or extracts(model)
 
 
 def chooses(model: Any) -> bool:
     """Whether a model says which of some options goes with a text."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # peft has no name for such a model
-    return type(inner).__name__.endswith("ForMultipleChoice")
+    return _ends(model, "ForMultipleChoice")
+
+
+def extracts(model: Any) -> bool:
+    """Whether a model says which part of a text answers a question."""
+    return _ends(model, "ForQuestionAnswering")
+
+
+def _ends(model: Any, name: str) -> bool:
+    """Whether the class of a model, without its adapters, is for this."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return type(inner).__name__.endswith(name)
 
 
 def find_layers(model: Any, stack: Stack) -> nn.ModuleList:

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from pareft.artefact import load_writer, make_writer
 from pareft.errors import RunError
+from pareft.evaluation.generation import Reading
 from pareft.evaluation.predictions import Predictions, make_key, predict, write_rows
 from pareft.files import write_json
 from pareft.models.loading import load
@@ -47,7 +48,7 @@ def write_targets(teacher: Teacher, prepared: Prepared, folder: Path, progress: 
                 zip(frame["id"], (recipe.data.prefix + text for text in frame["source"]), strict=True),
                 written,
                 how,
-                max_source_tokens=recipe.data.max_source_tokens,
+                reading=Reading(recipe.data.max_source_tokens),
                 on_progress=lambda count: progress.advance(count, frame.height, {}),
             )
             if processes.first:

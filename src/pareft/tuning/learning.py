@@ -17,8 +17,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from pareft.models.structure import chooses, classifies
 from pareft.runtime import Precision, autocast
 from pareft.settings import FastSettings
-from pareft.token_ids import IGNORED
-from pareft.tuning.fast.batches import MULTIPLE, divide
+from pareft.tuning.fast.batches import MULTIPLE, count_targets, divide
 
 Collate = Callable[[list[dict[str, Any]]], Any]  # of encoded rows: a padded batch
 Objective = Callable[[Any, dict[str, Any]], tuple[torch.Tensor, Any]]  # of a model and a batch: the loss and the outputs
@@ -76,5 +75,5 @@ class Learner(Seq2SeqTrainer):
         else:
             loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if num_items_in_batch is not None:
-            loss = loss * (inputs["labels"] != IGNORED).sum() / num_items_in_batch * self.accelerator.num_processes
+            loss = loss * count_targets(inputs) / num_items_in_batch * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss

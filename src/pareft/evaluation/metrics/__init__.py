@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from pareft.errors import DataError
+from pareft.evaluation.metrics.answers import answers
 from pareft.evaluation.metrics.bertscore import bertscore, describe_bertscore
 from pareft.evaluation.metrics.bleu import bleu, bleu_precisions
 from pareft.evaluation.metrics.labels import check_binary, check_numbers, classification, exact_match, f1, regression
@@ -65,6 +66,7 @@ METRICS: dict[str, Metric] = {
     "f1": lambda predictions, references, sources=None, settings=DEFAULTS, ids=None: f1(predictions, references, ids),
     "exact_match": _of_texts(exact_match),
     "regression": _of_texts(regression),
+    "answers": _of_texts(answers),
 }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pareft.errors import DataError
 from pareft.evaluation.metrics.scores import Scores, average
 from pareft.extras import explain_missing
-from pareft.settings import GROUPED
+from pareft.settings import GROUPED, list_answers
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,12 @@ def classification(predictions: Sequence[str], references: Sequence[str]) -> Sco
 
 
 def exact_match(predictions: Sequence[str], references: Sequence[str]) -> Scores:
-    """The share of predictions that are the reference, in percent, but for case and spaces around."""
-    pairs = zip(predictions, references, strict=True)
-    return average([{"exact_match": 100.0 * (one.strip().lower() == other.strip().lower())} for one, other in pairs])
+    """The share of predictions that are the reference, or one of its several, in percent, but for case and spaces around."""
+    found = []
+    for prediction, reference in zip(predictions, references, strict=True):
+        right = {text.strip().lower() for text in (reference, *list_answers(reference))}
+        found.append({"exact_match": 100.0 * (prediction.strip().lower() in right)})
+    return average(found)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,16 @@ PASS_OPERATIONS = {"cpu": 1e10, "cuda": 2e13}  # what could be computed in the t
 TOKENS = 4096  # of a part on a processor: matrices this large are multiplied as fast as any
 
 
+def count_targets(batch: Batch) -> torch.Tensor:
+    """How many numbers a batch's loss is the mean of: labels, or tokens of targets; of spans, windows."""
+    return (batch["labels"] != IGNORED).sum() if "labels" in batch else torch.tensor(len(batch["input_ids"]))
+
+
 def divide(batch: Batch, model: nn.Module, settings: FastSettings) -> list[dict[str, torch.Tensor]]:
-    """The parts in which a model is to be trained with a batch, as the settings and the device say; one of options stays whole."""
-    if not settings.batches or batch["input_ids"].shape[0] == 1 or batch["input_ids"].dim() > 2:
+    """The parts in which a model is to be trained with a batch, as the settings and the device say; one of options, or of windows,
+    stays whole.
+    """
+    if not settings.batches or len(batch["input_ids"]) == 1 or batch["input_ids"].dim() > 2 or "labels" not in batch:
         return [dict(batch)]
     device, parameters = next(model.parameters()).device.type, sum(parameter.numel() for parameter in model.parameters())
     passing = round(PASS_OPERATIONS.get(device, 0) / (4 * parameters))
