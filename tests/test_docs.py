@@ -51,7 +51,7 @@ def test_every_key_of_a_recipe_is_documented_with_its_default():
             assert yaml.safe_load(said) == field.get_default(call_default_factory=True), key
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/**/*.yaml")), ids=lambda path: path.name)
 def test_recipes_resolve_and_say_what_they_cost(path):
     recipe = read_recipe(path)
     assert recipe.arms
@@ -96,7 +96,7 @@ def test_every_fix_of_clean_has_its_name_in_the_docs_and_a_test():
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.yaml")], ids=lambda path: path.name
+    "path", [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/**/*.yaml")], ids=lambda path: path.name
 )
 def test_no_figure_is_left_to_fill_in(path):
     assert not re.search(r"\b(TIME|EXPECTED|TODO|[A-Z]+_(SPEED|TABLE))\b", path.read_text())

@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from pareft.settings import Settings
 
 Scope = Literal["layer", "global"]  # what a ratio is of: of every layer, or of all of them together
-Rounding = Literal["count", "release"]
+Rules = Literal["count", "release"]
 Ratio = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -16,7 +16,7 @@ class LightSettings(Settings):
     heads, neurons, adapter modules and ranks are needed least; these go, and what is left is trained.
 
     `heads`, `neurons`, `modules`, `ranks`: the part of each that goes; `..._scope`: of every layer or module, or of all together.
-    `sparsity`: λ of λ · Σ |mask|; `learning_rate`: of the estimation, `null` is that of the training. `rounding`: `count` keeps
+    `sparsity`: λ of λ · Σ |mask|; `learning_rate`: of the estimation, `null` is that of the training. `rules`: `count` keeps
     n - ⌊ratio · n⌋; `release` what is above the ratio's quantile, as the paper's release. `carry`: the adapter's weights go on from
     the estimation, and do not start anew. `by: random` chooses all four at random, without an estimation, as a control.
     """
@@ -31,7 +31,7 @@ class LightSettings(Settings):
     steps: PositiveInt = 800
     learning_rate: PositiveFloat | None = None
     sparsity: NonNegativeFloat = 1e-4
-    rounding: Rounding = "count"
+    rules: Rules = "count"
     carry: bool = True
     by: Literal["masks", "random"] = "masks"
 

@@ -195,14 +195,14 @@ def _choose(prepared: Prepared, light: LightSettings, found: Estimate) -> Prepar
     for key, scores in found.masks.items():
         of_heads = "." in key
         ratio, scope = (light.heads, light.heads_scope) if of_heads else (light.neurons, light.neurons_scope)
-        kept[key] = keep_units(scores, ratio, scope=scope, rounding=light.rounding)
+        kept[key] = keep_units(scores, ratio, scope=scope, rules=light.rules)
     ranks = choose_ranks(
         found.adapter.modules,
         found.adapter.ranks,
         drop_modules=light.modules,
         drop_ranks=light.ranks,
         scope=light.ranks_scope,
-        rounding=light.rounding,
+        rules=light.rules,
     )
     by = RANDOM if light.by == RANDOM else "early-masks"
     whole = prepared.plan

@@ -41,8 +41,8 @@ def test_of_equals_the_first_stay():
 @pytest.mark.parametrize(("ratio", "kept"), [(1 / 3, 10), (0.333333333, 11), (0.5, 8)])
 def test_the_release_keeps_what_is_above_the_quantile(ratio, kept):
     scores = torch.arange(16.0)[None]
-    assert len(keep_units(scores, ratio, rounding="release")[0]) == kept
-    assert keep_units(torch.ones(1, 4), 0.5, rounding="release") == [(0,)]  # all of them equal: the release would keep none
+    assert len(keep_units(scores, ratio, rules="release")[0]) == kept
+    assert keep_units(torch.ones(1, 4), 0.5, rules="release") == [(0,)]  # all of them equal: the release would keep none
 
 
 @pytest.mark.parametrize("ratio", [1, 1.5, -0.1])

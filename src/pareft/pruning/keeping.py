@@ -7,14 +7,12 @@ from math import floor
 import numpy as np
 import torch
 
-from pareft.adapter_settings import Rounding, Scope
+from pareft.adapter_settings import Rules, Scope
 from pareft.errors import PlanError
 from pareft.models.plan import PruningPlan, Units
 
 
-def keep_units(
-    scores: torch.Tensor, ratio: float, *, scope: Scope = "layer", rounding: Rounding = "count"
-) -> list[tuple[int, ...]]:
+def keep_units(scores: torch.Tensor, ratio: float, *, scope: Scope = "layer", rules: Rules = "count") -> list[tuple[int, ...]]:
     """The units that stay in every layer, of `scores` (layers, units), higher = keep.
 
     `ratio` of them goes, in every layer or in all layers together (`global`); at least one stays in each. `count`: n - ⌊ratio · n⌋
@@ -28,7 +26,7 @@ def keep_units(
     scores = scores.detach().to("cpu", torch.float64)
     if not bool(scores.isfinite().all()):
         raise PlanError("some scores are no finite numbers, so that nothing can be said of what to keep: did the training diverge?")
-    choose = _keep_above if rounding == "release" else _keep_highest
+    choose = _keep_above if rules == "release" else _keep_highest
     kept = choose(scores, ratio) if scope == "global" else torch.cat([choose(row[None], ratio) for row in scores])
     return [tuple(row.nonzero().flatten().tolist()) for row in kept]
 
@@ -40,7 +38,7 @@ def choose_ranks(
     drop_modules: float,
     drop_ranks: float,
     scope: Scope = "global",
-    rounding: Rounding = "count",
+    rules: Rules = "count",
 ) -> dict[str, tuple[int, ...]]:
     """An adapter's modules that stay, a ratio of all of them going, and of each the ranks that do, of all of them or of each
     module's going. `modules` and `ranks`, (r,) each, are scores by name, higher = keep. A module without ranks goes.
@@ -49,11 +47,11 @@ def choose_ranks(
         PlanError: as `keep_units`.
     """
     names = list(modules)
-    [stay] = keep_units(torch.tensor([[modules[name] for name in names]]), drop_modules, rounding=rounding)
+    [stay] = keep_units(torch.tensor([[modules[name] for name in names]]), drop_modules, rules=rules)
     left = [names[number] for number in stay]
     if scope == "layer":
-        return {name: keep_units(ranks[name][None], drop_ranks, rounding=rounding)[0] for name in left}
-    [stay] = keep_units(torch.cat([ranks[name] for name in left])[None], drop_ranks, rounding=rounding)
+        return {name: keep_units(ranks[name][None], drop_ranks, rules=rules)[0] for name in left}
+    [stay] = keep_units(torch.cat([ranks[name] for name in left])[None], drop_ranks, rules=rules)
     places = [(name, rank) for name in left for rank in range(len(ranks[name]))]
     kept: dict[str, list[int]] = {name: [] for name in left}
     for number in stay:
