@@ -12,11 +12,13 @@ from tiny import make_model
 from transformers import AutoModelForQuestionAnswering
 
 import pareft
+from pareft.budgets import share_out
 from pareft.data.spans import encode_spans, locate_answers
 from pareft.errors import DataError, PareftError
 from pareft.evaluation.answering import _find_best, answer_batch
 from pareft.evaluation.generation import Batch
 from pareft.evaluation.metrics import compute
+from pareft.readying import encode_split, prepare
 from pareft.recipe import override, resolve
 from pareft.settings import EITHER, PAIRED
 from pareft.token_ids import cut_windows
@@ -189,6 +191,40 @@ def test_early_pruning_export_and_a_comparison(task, tmp_path):
     assert compared.headlines == ["answer_f1", "answer_match"]
     assert all(row.inference_percent > 0 for row in compared.rows)
     assert pareft.export(tmp_path / "runs" / "lora", tmp_path / "out", "merged").by_stock
+
+
+def test_an_encoder_decoder_writes_the_answer(task, bases, tmp_path):
+    """Rows of a named task, of which it is told neither where answers are nor that several are right."""
+
+    def told(answer):
+        return {"text": [answer, "it"], "answer_start": [0, 0]}
+
+    rows = pl.read_csv(tmp_path / "table.csv").to_dicts()
+    for split in ("train", "dev"):
+        asked = [{"question": row["question"], "context": row["text"], "answers": told(row["answer"])} for row in rows]
+        (tmp_path / f"{split}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in asked))
+    data = {"name": "qa/squad", "path": str(tmp_path), "task": "generation", "max_source_tokens": 40, "max_target_tokens": 8}
+    evaluate = {"metrics": ["answers"], "max_new_tokens": 8, "num_beams": 1}
+    recipe = resolve(task | {"base": str(bases["bart"]), "data": data, "evaluate": evaluate})
+    prepared = prepare(recipe)
+    assert set(prepared.splits["train"]["target"]) == set(WORDS)
+    assert prepared.splits["test"]["target"][0].endswith(f"{EITHER}it")
+    assert "answer_f1" in pareft.run(recipe, out=tmp_path / "run").scores
+
+
+def test_steps_are_those_of_windows(task):
+    changes = {"train.max_steps": None, "train.epochs": 1, "data.prefix": "please say of what ", "data.max_source_tokens": 24}
+    prepared = prepare(resolve(override(task, changes)))
+    assert prepared.steps == -(-len(encode_split(prepared, "train")) // 8)
+    assert len(encode_split(prepared, "train")) > prepared.splits["train"].height
+
+
+@pytest.mark.parametrize("kind", ["span", "classification"])
+def test_equal_operations_count_encoders(task, kind):
+    arms = {"full": {"adapt": None, "prune": None}, "half": {"adapt": None, "prune": {"by": "even", "keep": 3}}}
+    changes = {} if kind == "span" else {"data.task": kind, "evaluate.metrics": ["classification"], "train.best_metric": "accuracy"}
+    shared = share_out(resolve(override(task, changes | {"arms": arms})), "flops", None)
+    assert 0.4 * shared.costs["full"] < shared.costs["half"] < shared.costs["full"]
 
 
 @pytest.mark.parametrize(

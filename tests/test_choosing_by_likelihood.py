@@ -10,6 +10,7 @@ from tiny import make_model
 
 import pareft
 from pareft.artefact import load_writer
+from pareft.budgets import share_out
 from pareft.errors import PareftError
 from pareft.evaluation.generation import Batch
 from pareft.evaluation.likelihood import choose_by_likelihood
@@ -24,15 +25,20 @@ LENGTHS = {"max_source_tokens": 40, "max_target_tokens": 16}
 def writers(tmp_path_factory):
     """Tiny bases that write, by family, and a Llama."""
     folders = {family: save_base(family, tmp_path_factory.mktemp(family)) for family in ("bart", "t5")}
-    tokenizer, model = make_tokenizer(), make_model("llama")
+    folders["llama"] = save_decoder("llama", tmp_path_factory.mktemp("llama"))
+    return folders
+
+
+def save_decoder(family, folder):
+    """Save a tiny decoder with the tests' tokenizer; returns the folder."""
+    tokenizer, model = make_tokenizer(), make_model(family)
     model.resize_token_embeddings(len(tokenizer))
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         setattr(model.config, name, getattr(tokenizer, name))
         setattr(model.generation_config, name, getattr(tokenizer, name))
-    folders["llama"] = tmp_path_factory.mktemp("llama")
-    model.save_pretrained(folders["llama"])
-    tokenizer.save_pretrained(folders["llama"])
-    return folders
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture
@@ -83,7 +89,8 @@ def test_the_likeliest_option_is_the_one_whose_tokens_are(writers, family):
     options = [[TEXTS[(number + step) % 8][: 8 + 7 * step] for step in range(3)] for number in range(5)]
     texts = tuple(PAIRED.join([source, *found, ""]) for source, found in zip(sources, options, strict=True))
     batch = Batch(tuple(range(5)), tuple(range(5)), (), texts=texts)
-    chosen = choose_by_likelihood(model, tokenizer, batch, **LENGTHS)
+    chosen = choose_by_likelihood(model, tokenizer, batch, **LENGTHS, batch_tokens=10_000)
+    assert chosen == choose_by_likelihood(model, tokenizer, batch, **LENGTHS, batch_tokens=1)
     for source, found, text in zip(sources, options, chosen, strict=True):
         assert text == max(found, key=lambda option: measure_option(model, tokenizer, source, option))
 
@@ -96,7 +103,8 @@ def measure_option(model, tokenizer, source, option):
         return -float(model(input_ids=ids, labels=labels).loss) * labels.numel()
     own = tokenizer(source, add_special_tokens=False)["input_ids"]
     after = [*tokenizer(f"{source} {option}", add_special_tokens=False)["input_ids"][len(own) :][:15], tokenizer.eos_token_id]
-    before = [tokenizer.bos_token_id, *own[-39:]]
+    assert len(own) <= 39
+    before = [tokenizer.bos_token_id, *own]
     chances = model(input_ids=torch.tensor([before + after])).logits.log_softmax(-1)[0]
     return sum(float(chances[len(before) + place - 1, token]) for place, token in enumerate(after))
 
@@ -116,12 +124,14 @@ def test_a_target_goes_on_from_its_source():
         assert len(learnt) <= 5
         assert len(ids) - len(learnt) <= 8
     own = tokenizer(TEXTS[0], add_special_tokens=False)["input_ids"]
-    assert rows["input_ids"][0][1:8] == own[-7:]  # a question is at the end
+    assert rows["input_ids"][0][1:8] == own[:3] + own[-4:]  # a question is at the start, or at the end
     assert tokenizer.decode(rows["labels"][0][8:-1]) == " yes"
 
 
-def test_the_quick_ways_of_training_are_the_plain_ones(task, tmp_path):
-    """Parts of a batch, deferred logits and the rest: the same numbers for a decoder, whose labels are its own tokens."""
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt_neox", "opt"])
+def test_the_quick_ways_of_training_are_the_plain_ones(task, tmp_path, family):
+    """Parts of a batch, deferred logits and the rest: the same numbers for decoders, whose labels are their own tokens."""
+    task = task | {"base": str(save_decoder(family, tmp_path / "base")), "prune": None}
     plain = {name: False for name in FastSettings.model_fields if name != "part_tokens"}
     found = {}
     for name, fast in (("quick", {"part_tokens": 64}), ("plain", plain)):
@@ -157,6 +167,12 @@ def test_early_pruning_and_arms_beside_each_other(task, tmp_path):
     assert compared.headlines == ["exact_match"]
     record = json.loads((tmp_path / "runs" / "light" / "record.json").read_text())
     assert 0.4 < record["light"]["removed_ratio"] < 0.6
+
+
+def test_equal_operations_count_a_decoders_own_tokens(task):
+    arms = {"full": {"adapt": None, "prune": None}, "half": {"adapt": None}}
+    shared = share_out(resolve(override(task, {"arms": arms})), "flops", None)
+    assert shared.steps["full"] < shared.steps["half"] < 2.5 * shared.steps["full"]
 
 
 @pytest.mark.parametrize("form", ["merged", "adapter"])

@@ -7,15 +7,16 @@ import polars as pl
 import pytest
 from conftest import TEXTS, make_tokenizer
 from tiny import make_model
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassification
 
 import pareft
 from pareft.errors import PareftError
-from pareft.evaluation.classifying import _choose
+from pareft.evaluation.classifying import choose_batch, part_options, pick_options
+from pareft.evaluation.generation import Batch
 from pareft.lightening import lighten
 from pareft.readying import prepare
 from pareft.recipe import override, resolve
-from pareft.settings import MeasureSettings
+from pareft.settings import PAIRED, MeasureSettings
 
 
 @pytest.fixture(scope="session")
@@ -190,9 +191,23 @@ def test_options_are_chosen_among_and_the_run_is_read_back(choice, encoders, tmp
     assert again.scores["exact_match"].value == pytest.approx(record.scores["exact_match"], abs=0.01)
 
 
-def test_an_option_that_only_fills_up_is_never_chosen():
-    assert _choose(["a", "b", ""], [0.1, 0.3, 0.9]) == "b"
-    assert _choose(["a", "b"], [0.1, 0.3, 0.9]) == "b"  # of a source with fewer options than others of its batch
+def test_of_every_source_the_best_option_is_chosen_and_none_that_only_fills_up():
+    texts = tuple(PAIRED.join(found) for found in (["one", "a", "b", ""], ["two", "c", "d", "e"]))
+    parted = part_options(Batch((0, 1), (0, 1), (), texts=texts))
+    assert parted == [("one", ["a", "b"]), ("two", ["c", "d", "e"])]
+    assert pick_options(parted, [0.1, 0.3, 0.2, 0.5, 0.5]) == ["b", "d"]
+
+
+@pytest.mark.parametrize("together", [1, 64, 10_000])
+def test_what_is_chosen_does_not_depend_on_what_is_computed_together(encoders, together):
+    model = AutoModelForMultipleChoice.from_pretrained(encoders["bert"]).eval()
+    tokenizer = make_tokenizer()
+    texts = tuple(PAIRED.join([TEXTS[n], *(TEXTS[(n + k) % 8][: 9 + 9 * k] for k in range(1, 4)), ""]) for n in range(5))
+    batch = Batch(tuple(range(5)), tuple(range(5)), (), texts=texts)
+    chosen = choose_batch(model, tokenizer, batch, max_source_tokens=40, batch_tokens=together)
+    asked = {"max_source_tokens": 40, "batch_tokens": 10_000}
+    alone = [choose_batch(model, tokenizer, Batch((0,), (0,), (), texts=(text,)), **asked)[0] for text in texts]
+    assert chosen == alone
 
 
 @pytest.mark.parametrize("form", ["merged", "adapter"])

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset
+
 from pareft.errors import RunError
 from pareft.lightening import lighten
 from pareft.models.structure import build_on_meta
@@ -60,7 +62,7 @@ def _count(prepared: Prepared) -> float:
     are those of the unpruned base's forward pass, in every epoch or, with a cache, in one.
     """
     train, examples = prepared.recipe.train, encode_split(prepared, "train", limit=SAMPLE)
-    pairs = [(len(source), len(labels)) for source, labels in zip(examples["input_ids"], examples["labels"], strict=True)]
+    pairs = _list_lengths(examples)
     model = build_trained(prepared, build_on_meta(prepared.base.config, prepared.plan))
     counted, distill = count_operations(model, [pairs])[0], prepared.recipe.distill
     if distill and distill.listens:
@@ -68,4 +70,13 @@ def _count(prepared: Prepared) -> float:
         of_epoch, _ = plan_steps(train, prepared.splits["train"].height)
         share = min(1.0, of_epoch / prepared.steps) if distill.cache else 1.0
         counted += share * count_operations(build_counted(whole), [pairs], backward=False)[0]
-    return counted / len(pairs) * train.batch_size * train.accumulation
+    return counted / len(examples) * train.batch_size * train.accumulation
+
+
+def _list_lengths(examples: Dataset) -> list[tuple[int, int]]:
+    """The tokens of every source and its target, 0 of one that is no text; of options, of each."""
+    sources = examples["input_ids"]
+    if isinstance(sources[0][0], list):
+        return [(len(option), 0) for options in sources for option in options]
+    targets = examples["labels"] if "labels" in examples.column_names else [0] * len(sources)
+    return [(len(source), len(target) if isinstance(target, list) else 0) for source, target in zip(sources, targets, strict=True)]

@@ -1,5 +1,6 @@
 """Everything of a run before there is training: what a user can get wrong, checked; its data, plan and model."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ from pareft.runtime import (
     find_processes,
 )
 from pareft.sentences import SENTENCE_SPLITTING
-from pareft.settings import METRIC_OF, PruneSettings, TaskName, list_answers
+from pareft.settings import EITHER, METRIC_OF, PruneSettings, TaskName
 from pareft.tasking import SOURCE, check_classifies, check_windows, find_task, list_labels, name_target
 from pareft.tuning.adapters import adapt
 from pareft.tuning.gaps import check_bridges
@@ -135,7 +136,7 @@ def prepare(
     if positions and family.auto_class == "AutoModel":  # RoBERTa's first positions are none of a text's
         positions = min(positions, tokenizer.model_max_length)
     check_lengths(lengths, positions, least=tokenizer.num_special_tokens_to_add())
-    splits = read_splits(recipe.data, seed=recipe.seed)
+    splits = _as_learnt(read_splits(recipe.data, seed=recipe.seed), task, names)
     if task == "choice":
         splits = name_options(splits, where=name_target(recipe))
     if task == "span":
@@ -145,8 +146,8 @@ def prepare(
         check_references(names, splits[split]["target"])
     labels = list_labels(task, splits, recipe)
     count = splits["train"].height
-    if task == "span":
-        count = count_windows(splits["train"], tokenizer, max_tokens=recipe.data.max_source_tokens)
+    if task == "span" and not recipe.train.max_steps:
+        count = count_windows(splits["train"], tokenizer, prefix=recipe.data.prefix, max_tokens=recipe.data.max_source_tokens)
     _, steps = plan_steps(recipe.train, count)
     planning = None
     if recipe.prune and recipe.prune.criterion:
@@ -159,6 +160,19 @@ def prepare(
             decided, planning = _choose(recipe.prune, given, plans, progress)
         check_adapter(base, decided, recipe)
     return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps, planning, labels, task)
+
+
+def _as_learnt(splits: dict[str, pl.DataFrame], task: TaskName, metrics: Collection[str]) -> dict[str, pl.DataFrame]:
+    """The splits of a task; of texts that are written, without options and places of answers, and where several are right by the
+    metrics, with the first of them to learn.
+    """
+    if task != "generation":
+        return splits
+    found = {name: frame.drop("options", "start", strict=False) for name, frame in splits.items()}
+    if {"answers", "exact_match"} & set(metrics):
+        first = pl.col("target").str.split(EITHER).list.first()
+        found["train"] = found["train"].with_columns(target=first)
+    return found
 
 
 def check_adapter(base: Base, decided: PruningPlan, recipe: Recipe) -> PreTrainedModel | PeftModel:
@@ -274,8 +288,6 @@ def encode_split(prepared: Prepared, name: str, *, limit: int | None = None, fil
     if prepared.by_likelihood:  # the right option is a target like any other
         right = [options[find_right(target, options)] for target, options in zip(frame["target"], frame["options"], strict=True)]
         frame = frame.drop("options").with_columns(target=pl.Series(right, dtype=pl.String))
-    elif prepared.task == "generation" and data.name:  # of several answers, one is written
-        frame = frame.with_columns(target=pl.col("target").map_elements(lambda text: list_answers(text)[0], return_dtype=pl.String))
     return encode(
         frame.head(limit or frame.height),
         prepared.tokenizer,

@@ -45,7 +45,7 @@ def continue_sources(
     max_target_tokens: int,
 ) -> Encoded:
     """Every source, a space, its target and the end for a decoder, as in `answer_sources`; labels are the target's and the end's,
-    and of the source `IGNORED`. Of a source that is too long, the last tokens stay.
+    and of the source `IGNORED`. Of a source that is too long, the middle goes: what is asked may be before or behind a text.
 
     The source is cut as it is by itself, and the target is what the two together have besides.
     """
@@ -56,8 +56,11 @@ def continue_sources(
     found: Encoded = {"input_ids": [], "attention_mask": [], "labels": []}
     for source, tokens in zip(alone, both, strict=True):
         start = _find_start(tokenizer, needed=not source)
-        room = max_source_tokens - len(start)
-        before = start + (tokens[: len(source)][-room:] if room else [])
+        room = max(0, max_source_tokens - len(start))
+        kept = tokens[: len(source)]
+        if len(kept) > room:
+            kept = kept[: room // 2] + kept[len(kept) - (room - room // 2) :]
+        before = start + kept
         after = tokens[len(source) :][: max_target_tokens - len(end)] + end
         found["input_ids"].append(before + after)
         found["attention_mask"].append([1] * len(before + after))

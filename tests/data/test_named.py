@@ -302,6 +302,13 @@ def test_a_row_of_the_hub_is_a_question(tmp_path):
     assert read("qa/squad", tmp_path)["test"].row(0, named=True)["start"] == 3
 
 
+def test_two_versions_in_a_folder_are_not_mixed(tmp_path):
+    for split in ("train-v1.1", "train-v2.0", "dev-v2.0"):
+        (tmp_path / f"{split}.json").write_text(json.dumps(SQUAD))
+    with pytest.raises(DataError, match=r"train-v1.1.json and train-v2.0.json; name the files in data.train"):
+        read("qa/squad", tmp_path)
+
+
 @pytest.mark.parametrize("content", ["{", "[1]", '{"data": 3}', "{}"])
 def test_a_file_that_is_no_squad_is_said(tmp_path, content):
     (tmp_path / "train.json").write_text(content)
@@ -337,4 +344,5 @@ def test_a_gap_is_filled_by_a_name_of_the_passage(tmp_path):
     assert resolve({"base": "x", "data": {"name": "superglue/record"}}).evaluate.metrics == ["answers"]
     flat = {"passage": "Ann. Bob.", "query": "@placeholder?", "entities": ["Ann", "Bob"], "answers": ["Bob"]}
     write_lines(tmp_path / "val.jsonl", [flat])
+    write_lines(tmp_path / "test.jsonl", [flat | {"answers": []}])  # nobody is told
     assert read("superglue/record", tmp_path)["test"].row(0, named=True)["target"] == "Bob"

@@ -88,7 +88,7 @@ def _make_frame(rows: Rows, table: Iterable[Row], where: str) -> pl.DataFrame | 
             place, value = f"{where} row {number + 1}", example.pop("target")
             options = example.get("options")
             if isinstance(value, list):
-                label: str | None = EITHER.join(dict.fromkeys(map(str, value)))
+                label: str | None = EITHER.join(dict.fromkeys(map(str, value))) if value or options is None else None
             elif options is None:
                 label = _name_label(value, rows.labels, place)
             else:
@@ -136,7 +136,14 @@ def find_tables(name: str, folder: Path) -> dict[str, tuple[Iterable[Row], str]]
     rows = NAMED[name]
     wanted = ("train", "test", *dict.fromkeys((*rows.official, *BESIDE)))
     files = [path for path in sorted(folder.iterdir()) if path.suffix in (".tsv", ".json", ".jsonl", ".parquet")]
-    found = {VERSION.sub("", path.stem): path for path in files}
+    found: dict[str, Path] = {}
+    for path in files:
+        split = VERSION.sub("", path.stem)
+        if split in found and split in wanted:
+            raise DataError(
+                f"{folder} has {found[split].name} and {path.name}; name the files in data.train, data.validation and data.test"
+            )
+        found[split] = path
     if "train" not in found:
         raise DataError(f"{folder} has no file {name} is trained on: train.tsv, train.json, train.jsonl or train.parquet")
     return {split: (read_table(name, found[split]), str(found[split])) for split in wanted if split in found}

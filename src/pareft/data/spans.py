@@ -10,6 +10,7 @@ from pareft.errors import DataError
 from pareft.settings import list_answers
 from pareft.token_ids import Windows, cut_windows
 
+AT_A_TIME = 256  # texts that are cut, and held in memory, together
 NOWHERE = -1  # where an answer starts that there is none of
 
 
@@ -31,9 +32,13 @@ def locate_answers(frame: pl.DataFrame, *, where: str) -> pl.DataFrame:
     return frame.with_columns(start=pl.Series(starts, dtype=pl.Int64))
 
 
-def count_windows(frame: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, *, max_tokens: int) -> int:
+def count_windows(frame: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, *, prefix: str, max_tokens: int) -> int:
     """How many windows the texts of a frame have."""
-    return len(cut_windows(frame["source"].to_list(), frame["pair"].to_list(), tokenizer, max_tokens=max_tokens).owners)
+    count = 0
+    for part in frame.iter_slices(AT_A_TIME):
+        asked = [prefix + question for question in part["source"]]
+        count += len(cut_windows(asked, part["pair"].to_list(), tokenizer, max_tokens=max_tokens).owners)
+    return count
 
 
 def encode_spans(

@@ -27,18 +27,30 @@ def classify_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, b
 
 
 @torch.inference_mode()
-def choose_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Batch, *, max_source_tokens: int) -> list[str]:
-    """The likeliest option of every source, which is never an empty one; C: as many as every source of a split has.
+def choose_batch(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Batch, *, max_source_tokens: int, batch_tokens: int
+) -> list[str]:
+    """The likeliest option of every source; empty ones only fill up. No more than `batch_tokens` are computed together, unless one
+    source with an option alone has more.
 
     Raises:
         ModelError: as `classify_batch`.
     """
-    parted = part_texts(batch)
-    sources, options = [source for source, _ in parted], [found for _, found in parted]
-    encoded = pair_options(sources, options, tokenizer, max_tokens=max_source_tokens)
-    padded = tokenizer.pad(encoded, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
-    outputs = compute_logits(model, {name: value.view(len(parted), -1, value.shape[1]) for name, value in padded.items()})  # (B, C)
-    return [_choose(found, row.tolist()) for found, row in zip(options, outputs, strict=True)]
+    parted = part_options(batch)
+    encoded = pair_options(
+        [source for source, _ in parted], [options for _, options in parted], tokenizer, max_tokens=max_source_tokens
+    )
+    rows, values = encoded["input_ids"], [0.0] * len(encoded["input_ids"])
+    order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
+    while order:
+        size = max(1, batch_tokens // len(rows[order[0]]))
+        together, order = order[:size], order[size:]
+        chosen = {name: [found[row] for row in together] for name, found in encoded.items()}
+        padded = tokenizer.pad(chosen, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
+        outputs = compute_logits(model, {name: value[:, None] for name, value in padded.items()})  # (options, 1): each by itself
+        for row, value in zip(together, outputs[:, 0].tolist(), strict=True):
+            values[row] = value
+    return pick_options(parted, values)
 
 
 def part_texts(batch: Batch) -> list[tuple[str, list[str]]]:
@@ -46,9 +58,19 @@ def part_texts(batch: Batch) -> list[tuple[str, list[str]]]:
     return [(source, others) for source, *others in (text.split(PAIRED) for text in batch.texts)]
 
 
-def _choose(options: Sequence[str], values: Sequence[float]) -> str:
-    """The option of the highest value; empty ones only fill up."""
-    return max(zip(options, values, strict=False), key=lambda found: (bool(found[0]), found[1]))[0]
+def part_options(batch: Batch) -> list[tuple[str, list[str]]]:
+    """Every source of a batch, and its options without those that only fill up."""
+    return [(source, [option for option in options if option]) for source, options in part_texts(batch)]
+
+
+def pick_options(parted: Sequence[tuple[str, Sequence[str]]], values: Sequence[float]) -> list[str]:
+    """Of every source, the option of the highest value, of equals the first; `values` are those of all options in their order."""
+    chosen, place = [], 0
+    for _, options in parted:
+        own = values[place : place + len(options)]
+        chosen.append(options[own.index(max(own))])
+        place += len(options)
+    return chosen
 
 
 def compute_logits(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:

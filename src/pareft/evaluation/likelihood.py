@@ -6,7 +6,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pareft.evaluation.classifying import compute_logits, part_texts
+from pareft.evaluation.classifying import compute_logits, part_options, pick_options
 from pareft.evaluation.generation import Batch
 from pareft.token_ids import IGNORED, answer_sources, continue_sources
 
@@ -15,35 +15,36 @@ AT_A_TIME = 2**26  # logits that are held together
 
 @torch.inference_mode()
 def choose_by_likelihood(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Batch, *, max_source_tokens: int, max_target_tokens: int
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    batch: Batch,
+    *,
+    max_source_tokens: int,
+    max_target_tokens: int,
+    batch_tokens: int,
 ) -> list[str]:
     """The likeliest option of every source, by the sum of its tokens' log-probabilities, its end among them; of equals the first.
-    Empty options only fill up.
+    Empty options only fill up. No more than `batch_tokens` are computed together, unless one source with an option alone has more.
 
     Raises:
         ModelError: the model computes NaN.
     """
-    parted = [(source, [option for option in options if option]) for source, options in part_texts(batch)]
+    parted = part_options(batch)
     sources = [source for source, options in parted for _ in options]
     texts = [option for _, options in parted for option in options]
     encode = answer_sources if model.config.is_encoder_decoder else continue_sources
     rows = encode(sources, texts, tokenizer, max_source_tokens=max_source_tokens, max_target_tokens=max_target_tokens)
-    values = iter(_measure(model, rows))
-    chosen = []
-    for _, options in parted:
-        found = [next(values) for _ in options]
-        chosen.append(options[found.index(max(found))])
-    return chosen
+    return pick_options(parted, _measure(model, rows, batch_tokens))
 
 
-def _measure(model: PreTrainedModel, rows: Mapping[str, Sequence[Sequence[int]]]) -> list[float]:
+def _measure(model: PreTrainedModel, rows: Mapping[str, Sequence[Sequence[int]]], batch_tokens: int) -> list[float]:
     """The log-probability of every row's labels, rows of similar length together."""
     lengths = [len(ids) + len(labels) for ids, labels in zip(rows["input_ids"], rows["labels"], strict=True)]
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     values = [0.0] * len(order)
     while order:
-        longest = max(len(rows["labels"][order[0]]), 1)
-        size = max(1, AT_A_TIME // (longest * model.config.get_text_config().vocab_size))
+        logits = max(map(len, rows["labels"])) * model.config.get_text_config().vocab_size  # of a row at most
+        size = max(1, min(AT_A_TIME // logits, batch_tokens // lengths[order[0]]))
         together, order = order[:size], order[size:]
         batch = {
             name: pad_sequence([torch.tensor(found[row]) for row in together], batch_first=True, padding_value=_PADDING[name])

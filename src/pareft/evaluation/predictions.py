@@ -200,17 +200,19 @@ def _choose_way(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: EvaluateSettings, reading: Reading
 ) -> tuple[Callable[[Batch], list[str]], bool]:
     """What gives a batch its predictions, and whether it takes texts."""
-    longest, most = reading.max_source_tokens, reading.max_target_tokens
+    longest, most, together = reading.max_source_tokens, reading.max_target_tokens, settings.batch_tokens
     if extracts(model):
         return lambda batch: answer_batch(
             model, tokenizer, batch, max_source_tokens=longest, max_answer_tokens=most, unanswerable=reading.unanswerable
         ), True
     if chooses(model):
-        return lambda batch: choose_batch(model, tokenizer, batch, max_source_tokens=longest), True
+        return lambda batch: choose_batch(model, tokenizer, batch, max_source_tokens=longest, batch_tokens=together), True
     if classifies(model):
         return lambda batch: classify_batch(model, tokenizer, batch), False
     if reading.options:
-        return lambda batch: choose_by_likelihood(model, tokenizer, batch, max_source_tokens=longest, max_target_tokens=most), True
+        return lambda batch: choose_by_likelihood(
+            model, tokenizer, batch, max_source_tokens=longest, max_target_tokens=most, batch_tokens=together
+        ), True
     return lambda batch: write_batch(model, tokenizer, batch, settings), False
 
 

@@ -26,7 +26,11 @@ class _Logits(torch.nn.Module):
         self.model, self.names = model, names
 
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
-        return self.model(**dict(zip(self.names, tensors, strict=True)), use_cache=False).logits
+        outputs = self.model(**dict(zip(self.names, tensors, strict=True)), use_cache=False)
+        if "start_logits" in outputs:
+            return torch.stack([outputs.start_logits, outputs.end_logits], -1)
+        logits: torch.Tensor = outputs.logits
+        return logits
 
 
 def write_onnx(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], folder: Path) -> Path:

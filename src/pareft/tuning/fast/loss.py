@@ -73,6 +73,12 @@ class Logits:
             return self.redeem() + other
         return Logits(self.hidden, self.weight, bias.flatten())
 
+    def __truediv__(self, other: Any) -> Any:
+        return self.redeem() / other
+
+    def __mul__(self, other: Any) -> Any:
+        return self.redeem() * other
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
