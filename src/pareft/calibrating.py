@@ -137,7 +137,7 @@ NEED_NOTHING = ("magnitude",)
 
 
 def name_how(by: str | None, *, budgeted: bool = False) -> str:
-    """The rule or criterion that is meant: `auto` is the one that did best, and so is none at all of a plan within budgets; of any
+    """The rule or criterion that is meant: `auto` is `AUTO`, and so is none at all of a plan within budgets; of any
     other plan it is the paper's rule.
     """
     named = by or ("auto" if budgeted else "alternating")

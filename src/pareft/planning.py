@@ -49,8 +49,8 @@ def plan(
 
     Args:
         base: `pareft-mini`, a folder, or a name on the Hub.
-        by: a rule for the layers, or a criterion; the paper's rule, `alternating`, by default, and within a budget `auto`, the
-            criterion that did best (docs/choosing.md). Where `layers`, `heads` or `neurons` are given none is asked, and what is
+        by: a rule for the layers, or a criterion; the paper's rule, `alternating`, by default, and within a budget `auto`,
+            which is `influence` (docs/choosing.md). Where `layers`, `heads` or `neurons` are given none is asked, and what is
             not named is kept whole.
         keep: how many layers of every stack stay, for a rule or criterion that does not say so itself: a number, a part below 1, or
             one of these for each stack, others staying whole; for a criterion also `{"total": n}` of all stacks together.

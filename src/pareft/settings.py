@@ -91,7 +91,7 @@ Amount = StrictInt | StrictFloat  # of layers, or below 1 a part of them
 
 class PruneSettings(Settings):
     """What stays: layers by the paper's rule or as listed for each stack, 0-based; or what the file of a plan says; or, `by` a rule
-    or criterion, as many as `keep` says, of every stack, by stack, or in `total`; `auto` is the criterion that did best.
+    or criterion, as many as `keep` says, of every stack, by stack, or in `total`; `auto` is `influence`.
 
     A criterion sees `examples` of the training split, and leaves the layers in `never_drop`; of a total, `least` of each stack
     stay, and `symmetric` as many of each.

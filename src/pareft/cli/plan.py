@@ -43,7 +43,7 @@ def plan(
         str | None,
         typer.Option(
             help="How to choose: alternating, even, drop-top, drop-bottom, drop-middle; or by a criterion: magnitude, and on "
-            "--data: influence, angular, taylor, leave-one-out, greedy, rouge, gates; auto is the one that did best.  "
+            "--data: influence, angular, taylor, leave-one-out, greedy, rouge, gates; auto is influence.  "
             "\\[default: alternating; with --budget, auto]",
             show_default=False,
         ),
