@@ -78,7 +78,10 @@ def measure_once(recipe: Recipe, folder: Path) -> EfficiencyRecord:
 
 
 def _scale(arm: ArmEfficiency, pace: float) -> ArmEfficiency:
-    seconds = {"step_seconds": [round(value * pace, 5) for value in arm.step_seconds]}
+    seconds = {
+        "step_seconds": [round(value * pace, 5) for value in arm.step_seconds],
+        "inference_seconds": [round(value * pace, 5) for value in arm.inference_seconds],
+    }
     return arm.model_copy(update=seconds | {"median_step_seconds": round(arm.median_step_seconds * pace, 5)})
 
 

@@ -13,6 +13,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TQDM_D
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny matrices; the suite may run beside others
 
 import torch
+from tiny import make_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoModelForSeq2SeqLM, BartConfig, PreTrainedTokenizerFast, T5Config
 
@@ -78,6 +79,37 @@ def save_base(family, folder, **depths):
     model.eval().save_pretrained(folder)
     make_tokenizer().save_pretrained(folder)
     return Path(folder)
+
+
+def save_tiny(family, folder):
+    """Save a tiny model of `tiny.MAKERS` with the tests' tokenizer, whose vocabulary is its own then; returns the folder."""
+    tokenizer, model = make_tokenizer(), make_model(family)
+    model.resize_token_embeddings(len(tokenizer))
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(model.config, name, getattr(tokenizer, name))
+        if model.can_generate():
+            setattr(model.generation_config, name, getattr(tokenizer, name))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Path(folder)
+
+
+def learn_briefly(best_metric):
+    """What a recipe says of a training of six steps, after which nothing was learnt, for a run with LoRA on every other layer."""
+    return {
+        "prune": {"layers": "alternating"},
+        "adapt": {"target": "all", "rank": 4, "dropout": 0.0},
+        "train": {
+            "max_steps": 6,
+            "batch_size": 8,
+            "warmup_steps": 0,
+            "learning_rate": 5e-3,
+            "evaluate_every": 0.5,
+            "best_metric": best_metric,
+            "precision": "fp32",
+        },
+        "measure": None,
+    }
 
 
 @pytest.fixture(scope="session")

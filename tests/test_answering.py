@@ -5,10 +5,9 @@ import json
 import polars as pl
 import pytest
 import torch
-from conftest import TEXTS, make_tokenizer
+from conftest import TEXTS, learn_briefly, make_tokenizer, save_tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import make_model
 from transformers import AutoModelForQuestionAnswering
 
 import pareft
@@ -29,13 +28,7 @@ WORDS = ["red", "green", "blue", "white", "black", "yellow", "brown"]
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bert")
-    model = make_model("bert")
-    model.resize_token_embeddings(len(TOKENIZER))
-    model.config.pad_token_id = TOKENIZER.pad_token_id
-    model.save_pretrained(folder)
-    TOKENIZER.save_pretrained(folder)
-    return folder
+    return save_tiny("bert", tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture
@@ -58,19 +51,8 @@ def task(encoder, tmp_path):
             "max_source_tokens": 40,
             "max_target_tokens": 8,
         },
-        "prune": {"layers": "alternating"},
-        "adapt": {"target": "all", "rank": 4, "dropout": 0.0},
-        "train": {
-            "max_steps": 6,
-            "batch_size": 8,
-            "warmup_steps": 0,
-            "learning_rate": 5e-3,
-            "evaluate_every": 0.5,
-            "best_metric": "answer_f1",
-            "precision": "fp32",
-        },
+        **learn_briefly("answer_f1"),
         "evaluate": {"metrics": ["answers"]},
-        "measure": None,
     }
 
 

@@ -5,8 +5,7 @@ import json
 import polars as pl
 import pytest
 import torch
-from conftest import TEXTS, make_tokenizer, save_base
-from tiny import make_model
+from conftest import TEXTS, learn_briefly, make_tokenizer, save_base, save_tiny
 
 import pareft
 from pareft.artefact import load_writer
@@ -25,20 +24,8 @@ LENGTHS = {"max_source_tokens": 40, "max_target_tokens": 16}
 def writers(tmp_path_factory):
     """Tiny bases that write, by family, and a Llama."""
     folders = {family: save_base(family, tmp_path_factory.mktemp(family)) for family in ("bart", "t5")}
-    folders["llama"] = save_decoder("llama", tmp_path_factory.mktemp("llama"))
+    folders["llama"] = save_tiny("llama", tmp_path_factory.mktemp("llama"))
     return folders
-
-
-def save_decoder(family, folder):
-    """Save a tiny decoder with the tests' tokenizer; returns the folder."""
-    tokenizer, model = make_tokenizer(), make_model(family)
-    model.resize_token_embeddings(len(tokenizer))
-    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        setattr(model.config, name, getattr(tokenizer, name))
-        setattr(model.generation_config, name, getattr(tokenizer, name))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
@@ -52,19 +39,9 @@ def task(writers, tmp_path):
     return {
         "base": str(writers["llama"]),
         "data": {"path": str(tmp_path / "table.parquet"), "source": "asked", "options": "options", "target": "right", **LENGTHS},
+        **learn_briefly("exact_match"),
         "prune": {"by": "even", "keep": 0.5},
-        "adapt": {"target": "all", "rank": 4, "dropout": 0.0},
-        "train": {
-            "max_steps": 6,
-            "batch_size": 8,
-            "warmup_steps": 0,
-            "learning_rate": 5e-3,
-            "evaluate_every": 0.5,
-            "best_metric": "exact_match",
-            "precision": "fp32",
-        },
         "evaluate": {"metrics": ["exact_match"]},
-        "measure": None,
     }
 
 
@@ -131,7 +108,7 @@ def test_a_target_goes_on_from_its_source():
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt_neox", "opt"])
 def test_the_quick_ways_of_training_are_the_plain_ones(task, tmp_path, family):
     """Parts of a batch, deferred logits and the rest: the same numbers for decoders, whose labels are their own tokens."""
-    task = task | {"base": str(save_decoder(family, tmp_path / "base")), "prune": None}
+    task = task | {"base": str(save_tiny(family, tmp_path / "base")), "prune": None}
     plain = {name: False for name in FastSettings.model_fields if name != "part_tokens"}
     found = {}
     for name, fast in (("quick", {"part_tokens": 64}), ("plain", plain)):

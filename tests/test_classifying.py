@@ -5,8 +5,7 @@ import shutil
 
 import polars as pl
 import pytest
-from conftest import TEXTS, make_tokenizer
-from tiny import make_model
+from conftest import TEXTS, learn_briefly, make_tokenizer, save_tiny
 from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassification
 
 import pareft
@@ -22,15 +21,7 @@ from pareft.settings import PAIRED, MeasureSettings
 @pytest.fixture(scope="session")
 def encoders(tmp_path_factory):
     """Tiny encoders with a tokenizer, by family; their vocabularies are the tokenizer's."""
-    folders = {}
-    for name in ("bert", "roberta"):
-        folders[name] = tmp_path_factory.mktemp(name)
-        tokenizer, model = make_tokenizer(), make_model(name)
-        model.resize_token_embeddings(len(tokenizer))
-        model.config.pad_token_id = tokenizer.pad_token_id
-        model.save_pretrained(folders[name])
-        tokenizer.save_pretrained(folders[name])
-    return folders
+    return {name: save_tiny(name, tmp_path_factory.mktemp(name)) for name in ("bert", "roberta")}
 
 
 @pytest.fixture
@@ -44,19 +35,8 @@ def task(encoders, tmp_path):
     return {
         "base": str(encoders["bert"]),
         "data": {"path": str(tmp_path / "table.csv"), "source": "one", "pair": "two", "target": "same", "max_source_tokens": 40},
-        "prune": {"layers": "alternating"},
-        "adapt": {"target": "all", "rank": 4, "dropout": 0.0},
-        "train": {
-            "max_steps": 6,
-            "batch_size": 8,
-            "warmup_steps": 0,
-            "learning_rate": 5e-3,
-            "evaluate_every": 0.5,
-            "best_metric": "accuracy",
-            "precision": "fp32",
-        },
+        **learn_briefly("accuracy"),
         "evaluate": {"metrics": ["classification"]},
-        "measure": None,
     }
 
 

@@ -21,6 +21,7 @@ from pareft.models.digests import digest_files, digest_weights, name_body
 from pareft.models.weights import list_tensors
 
 NOTHING = hashlib.sha256(b"").hexdigest()[:16]  # the digest of no tensors
+SHOWN = ("bart", "t5", "bert", "llama", "trocr")  # of families, those whose digests are looked at every time
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ def test_the_digest_is_of_the_weights_and_not_of_their_files(bases, copy, tmp_pa
     assert digest(pickled(copy)) == original
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow) for name in MAKERS])
 def test_the_digest_sees_every_tensor_of_the_body_and_nothing_else(tmp_path, name):
     """In every family, as stock transformers stores it: so no stale buffer, head or tied copy can change it."""
     model = make_model(name)

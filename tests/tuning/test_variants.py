@@ -261,7 +261,7 @@ def test_an_arm_of_another_method_drops_what_that_has_not():
     ],
     ids=lambda adapt: str(adapt.get("method", adapt.get("start", "dora"))),
 )
-@pytest.mark.parametrize("family", ["bart", "t5"])
+@pytest.mark.parametrize("family", ["bart", pytest.param("t5", marks=pytest.mark.slow)])
 def test_a_run_of_a_variant_trains_stores_and_writes_the_same_again(adapt, family, values, bases, tmp_path):
     train = values["train"] | {"max_steps": 10, "evaluate_every": 0.8, "lora_plus": 4.0 if "method" not in adapt else None}
     recipe = resolve(values | {"base": str(bases[family]), "adapt": adapt, "train": train})
