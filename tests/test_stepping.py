@@ -1,6 +1,7 @@
 """Laws of a step that is measured: it holds no more than training does."""
 
 import weakref
+from types import SimpleNamespace
 
 import torch
 from torch import nn
@@ -28,6 +29,7 @@ def test_what_a_part_of_a_batch_held_is_gone_before_the_next_is_computed():
         def __init__(self):
             super().__init__()
             self.weight = nn.Parameter(torch.ones(2))
+            self.config = SimpleNamespace(is_encoder_decoder=True)
 
         def forward(self, **_):
             alive.append(sum(reference() is not None for reference in held))
