@@ -15,6 +15,7 @@ from pareft.reproduction import Request, foresee, list_experiments, reproduce
 from pareft.reproduction.experiments import list_tables, read_experiment
 from pareft.reproduction.paper import EXAMPLES, SCORES, TABLES
 
+pytestmark = pytest.mark.xdist_group("reproduction")  # what is reproduced once is shared
 TINY = {
     "train.max_steps": 2, "train.batch_size": 4, "train.warmup_steps": 0, "train.evaluate_examples": 2, "train.accumulation": 1,
     "data.max_source_tokens": 16, "data.max_target_tokens": 8, "evaluate.max_new_tokens": 6, "evaluate.num_beams": 2,
@@ -85,6 +86,30 @@ def test_again_it_is_only_read(reproduced, monkeypatch):
     finally:
         asked.data.with_name("elsewhere").rename(asked.data)
     assert again == done
+
+
+def test_the_command_line_writes_the_table_and_its_page(reproduced, monkeypatch, capsys):
+    asked, _, _ = reproduced
+    lines = [f"{key}={json.dumps(value)}" for key, value in TINY.items()]
+    places = ["--out", asked.out, "--data", asked.data, "--bart", asked.bases["bart"], "--t5", asked.bases["t5"]]
+    code, printed, err = call(monkeypatch, capsys, "reproduce", "table4a", *places, *lines)
+    assert code == 0, err
+    assert "discharge-t5" in printed
+    written = {suffix: (asked.out / f"table4a.{suffix}").read_text() for suffix in ("md", "csv", "tex", "json", "html")}
+    assert "43.46" in written["md"]
+    assert "paper kept %" in written["md"]
+    assert "Recipes changed by: train.max_steps=2; " in written["md"]
+    assert written["tex"].count("midrule") == len(TABLES["table4a"].rows)
+    assert "Beside the paper" in written["html"]
+    assert len(written["csv"].splitlines()) == 1 + 2 * len(TABLES["table4a"].rows)
+    for wrong in (
+        ["table9"],
+        ["table4a", "--small", "--data", "x"],
+        ["table4a", "--teraflops", "1"],
+        ["table4a", "--dry-run", "--show-text"],
+    ):
+        code, _, err = call(monkeypatch, capsys, "reproduce", *wrong)
+        assert (code, err.count("\n")) == (2, 1), err
 
 
 def test_tables_share_their_arms(reproduced, monkeypatch):
@@ -282,27 +307,3 @@ def test_a_forecast_counts_the_prepared_examples_or_the_papers(tmp_path):
     (tmp_path / "icliniq" / "dataset.json").write_text(json.dumps({"examples": {"train": 801}}))
     assert find_steps() == 10 * 101
     assert find_steps(changes={"train.max_steps": 7}) == 7
-
-
-def test_the_command_line_writes_the_table_and_its_page(reproduced, monkeypatch, capsys):
-    asked, _, _ = reproduced
-    lines = [f"{key}={json.dumps(value)}" for key, value in TINY.items()]
-    places = ["--out", asked.out, "--data", asked.data, "--bart", asked.bases["bart"], "--t5", asked.bases["t5"]]
-    code, printed, err = call(monkeypatch, capsys, "reproduce", "table4a", *places, *lines)
-    assert code == 0, err
-    assert "discharge-t5" in printed
-    written = {suffix: (asked.out / f"table4a.{suffix}").read_text() for suffix in ("md", "csv", "tex", "json", "html")}
-    assert "43.46" in written["md"]
-    assert "paper kept %" in written["md"]
-    assert "Recipes changed by: train.max_steps=2; " in written["md"]
-    assert written["tex"].count("midrule") == len(TABLES["table4a"].rows)
-    assert "Beside the paper" in written["html"]
-    assert len(written["csv"].splitlines()) == 1 + 2 * len(TABLES["table4a"].rows)
-    for wrong in (
-        ["table9"],
-        ["table4a", "--small", "--data", "x"],
-        ["table4a", "--teraflops", "1"],
-        ["table4a", "--dry-run", "--show-text"],
-    ):
-        code, _, err = call(monkeypatch, capsys, "reproduce", *wrong)
-        assert (code, err.count("\n")) == (2, 1), err
