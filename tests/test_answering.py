@@ -119,7 +119,7 @@ def test_the_best_span_is_the_best_of_all(values, most):
 def test_an_answer_does_not_depend_on_its_batch_and_long_texts_are_looked_through(encoder):
     model = AutoModelForQuestionAnswering.from_pretrained(encoder).eval()
     texts = [f"colour?{PAIRED}{' '.join(TEXTS[number : number + 3])}" for number in range(5)]
-    asked = {"max_source_tokens": 40, "max_answer_tokens": 6, "unanswerable": False}
+    asked = {"max_source_tokens": 40, "max_answer_tokens": 6, "unanswerable": False, "batch_tokens": 640}
 
     def answer(chosen):
         numbers = tuple(range(len(chosen)))

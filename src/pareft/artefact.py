@@ -84,10 +84,14 @@ def load(
 
 def find_head(folder: Path) -> dict[str, Any]:
     """With which head the base of a run is loaded, as arguments of `load`: that of its task."""
-    told = read_labels(folder)
-    if isinstance(told, str) and told in HEADS:
-        return {"head": HEADS[told]}
-    return {} if told in (None, LIKELIHOOD) else {"head": CLASSIFIER, "labels": told or 1}
+    return choose_head(read_labels(folder))
+
+
+def choose_head(told: Sequence[str] | None) -> dict[str, Any]:
+    """With which head a base is loaded for what a run tells apart, as its file of labels has it."""
+    if isinstance(told, str):
+        return {} if told == LIKELIHOOD else {"head": HEADS[told]}
+    return {} if told is None else {"head": CLASSIFIER, "labels": list(told) or 1}
 
 
 def _check_made_by(folder: Path, plan: PruningPlan) -> None:

@@ -12,6 +12,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.adapter_settings import LoraSettings
+from pareft.artefact import choose_head
 from pareft.calibrating import Calibration, choose_by, key_of, limit
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
@@ -23,7 +24,6 @@ from pareft.evaluation.metrics import check_references, describe_scorers
 from pareft.files import write_atomic
 from pareft.forecast.fitting import fits_plainly
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
-from pareft.models.classes import CHOOSER, CLASSIFIER, EXTRACTOR
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights
 from pareft.models.loading import load
@@ -47,7 +47,7 @@ from pareft.runtime import (
 )
 from pareft.sentences import SENTENCE_SPLITTING
 from pareft.settings import EITHER, METRIC_OF, PruneSettings, TaskName
-from pareft.tasking import SOURCE, check_classifies, check_windows, find_task, list_labels, name_target
+from pareft.tasking import SOURCE, check_classifies, check_windows, find_task, list_labels, name_target, writes
 from pareft.tuning.adapters import adapt
 from pareft.tuning.gaps import check_bridges
 from pareft.tuning.light.trimming import Trimmed, attach_trimmed
@@ -77,7 +77,7 @@ class Prepared:
     @property
     def by_likelihood(self) -> bool:
         """Whether options are chosen by how likely the base would write them, and not by a head."""
-        return self.task == "choice" and find_family(self.base.config).auto_class != "AutoModel"
+        return self.task == "choice" and writes(self.base)
 
     @property
     def told(self) -> Labels | str | None:
@@ -115,7 +115,7 @@ def prepare(
     if recipe.distill and recipe.distill.listens and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.method == "adalora":
         raise RecipeError("adapt.method adalora adds a penalty to the model's own loss, which distill replaces; let one of them be")
     if task != "generation":
-        check_classifies(recipe, task, writes=family.auto_class != "AutoModel")
+        check_classifies(recipe, task, writes=writes(base))
     check_trackers(recipe.train.report_to)
     precision = choose_precision(recipe.train.precision, half_precision=family.half_precision)
     lengths = {SOURCE: recipe.data.max_source_tokens}
@@ -124,7 +124,7 @@ def prepare(
         lengths["evaluate.max_new_tokens"] = recipe.evaluate.max_new_tokens
     elif family.kind == "decoder":
         lengths = {"data.max_source_tokens + data.max_target_tokens": recipe.data.max_source_tokens + recipe.data.max_target_tokens}
-    elif family.auto_class != "AutoModel":
+    elif writes(base):
         lengths["data.max_target_tokens"] = recipe.data.max_target_tokens
     names = {*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]}
     scorers = describe_scorers(names, recipe.evaluate)
@@ -133,7 +133,7 @@ def prepare(
         tokenizer.padding_side = "right"
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     positions = getattr(base.config, "max_position_embeddings", None)
-    if positions and family.auto_class == "AutoModel":  # RoBERTa's first positions are none of a text's
+    if positions and not writes(base):  # RoBERTa's first positions are none of a text's
         positions = min(positions, tokenizer.model_max_length)
     check_lengths(lengths, positions, least=tokenizer.num_special_tokens_to_add())
     splits = _as_learnt(read_splits(recipe.data, seed=recipe.seed), task, names)
@@ -250,14 +250,8 @@ def build_model(prepared: Prepared) -> PreTrainedModel | PeftModel:
 def load_planned(prepared: Prepared) -> PreTrainedModel:
     """What the plan keeps, with a head for the run's task."""
     frozen = prepared.recipe.adapt is not None and prepared.precision == "bf16"
-    more: dict[str, Any] = {}
-    if prepared.told == CHOICE:
-        more = {"head": CHOOSER}
-    elif prepared.told == SPAN:
-        more = {"head": EXTRACTOR}
-    elif prepared.task not in ("generation", CHOICE):
-        more = {"head": CLASSIFIER, "labels": list(prepared.labels or ()) or 1}
-    return load(prepared.base, prepared.plan, dtype=torch.bfloat16 if frozen else torch.float32, **more)
+    dtype = torch.bfloat16 if frozen else torch.float32
+    return load(prepared.base, prepared.plan, dtype=dtype, **choose_head(prepared.told))
 
 
 def build_trained(prepared: Prepared, model: PreTrainedModel) -> PreTrainedModel | PeftModel:

@@ -25,6 +25,11 @@ METRICS_OF: dict[TaskName, tuple[str, ...]] = {
 BEST_OF: dict[TaskName, str] = {"classification": "accuracy", "regression": "pearson", "choice": "exact_match", "span": "answer_f1"}
 
 
+def writes(base: Base) -> bool:
+    """Whether a base writes texts, and has the head for it."""
+    return find_family(base.config).auto_class in WRITERS
+
+
 def find_task(base: Base, recipe: Recipe) -> TaskName:
     """What a recipe has a base do.
 
@@ -32,7 +37,7 @@ def find_task(base: Base, recipe: Recipe) -> TaskName:
         ModelError: a base that does not do this.
     """
     kind, task = find_family(base.config).auto_class, recipe.data.task
-    if kind in WRITERS and (task == "choice" or (task is None and recipe.data.options)):
+    if writes(base) and (task == "choice" or (task is None and recipe.data.options)):
         return "choice"
     if kind == "AutoModelForSeq2SeqLM":
         if task not in (None, "generation") or recipe.data.options:

@@ -6,10 +6,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.evaluation.classifying import check_finite, part_texts
-from pareft.evaluation.generation import MULTIPLE, Batch
+from pareft.evaluation.generation import MULTIPLE, Batch, group_by_length
 from pareft.token_ids import cut_windows
-
-AT_A_TIME = 16  # windows that are computed together
 
 
 @torch.inference_mode()
@@ -21,9 +19,11 @@ def answer_batch(
     max_source_tokens: int,
     max_answer_tokens: int,
     unanswerable: bool,
+    batch_tokens: int,
 ) -> list[str]:
     """The likeliest span of every question's text over all its windows, by the sum of the logits of its start and its end, of no
-    more than so many tokens. Where questions may have no answer, there is none if the first token of every window is likelier.
+    more than so many tokens. Where questions may have no answer, there is none if the first token of every window is likelier. No
+    more than `batch_tokens` are computed together, unless one window alone has more.
 
     Raises:
         ModelError: the model computes NaN.
@@ -33,18 +33,18 @@ def answer_batch(
     windows = cut_windows(questions, texts, tokenizer, max_tokens=max_source_tokens)
     best: list[tuple[float, str]] = [(-float("inf"), "")] * len(parted)
     none = [float("inf")] * len(parted)
-    for first in range(0, len(windows.owners), AT_A_TIME):
-        some = {name: rows[first : first + AT_A_TIME] for name, rows in windows.inputs.items()}
+    for together in group_by_length(list(map(len, windows.inputs["input_ids"])), tokens=batch_tokens):
+        some = {name: [rows[number] for number in together] for name, rows in windows.inputs.items()}
         padded = tokenizer.pad(some, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
-        for number, (starts, ends) in enumerate(zip(*_compute(model, padded), strict=True), first):
-            owner, letters = windows.owners[number], windows.letters[number]
+        for number, starts, ends in zip(together, *_compute(model, padded), strict=True):
+            owner = windows.owners[number]
             none[owner] = min(none[owner], float(starts[0] + ends[0]))
-            within = torch.tensor([place for place, span in enumerate(letters) if span], dtype=torch.long)
-            if len(within):
-                value, start, end = _find_best(starts[within], ends[within], most=max_answer_tokens)
+            within = {place: span for place, span in enumerate(windows.letters[number]) if span}  # the tokens of the text
+            if within:
+                places, spans = list(within), list(within.values())
+                value, start, end = _find_best(starts[places], ends[places], most=max_answer_tokens)
                 if value > best[owner][0]:
-                    (begin, _), (_, stop) = letters[int(within[start])] or (0, 0), letters[int(within[end])] or (0, 0)
-                    best[owner] = value, texts[owner][begin:stop].strip()
+                    best[owner] = value, texts[owner][spans[start][0] : spans[end][1]].strip()
     return ["" if unanswerable and none[owner] > value else text for owner, (value, text) in enumerate(best)]
 
 

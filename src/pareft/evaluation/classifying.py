@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.errors import ModelError
-from pareft.evaluation.generation import MULTIPLE, Batch
+from pareft.evaluation.generation import MULTIPLE, Batch, group_by_length
 from pareft.settings import PAIRED
 from pareft.token_ids import pair_options
 
@@ -40,11 +40,8 @@ def choose_batch(
     encoded = pair_options(
         [source for source, _ in parted], [options for _, options in parted], tokenizer, max_tokens=max_source_tokens
     )
-    rows, values = encoded["input_ids"], [0.0] * len(encoded["input_ids"])
-    order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
-    while order:
-        size = max(1, batch_tokens // len(rows[order[0]]))
-        together, order = order[:size], order[size:]
+    values = [0.0] * len(encoded["input_ids"])
+    for together in group_by_length(list(map(len, encoded["input_ids"])), tokens=batch_tokens):
         chosen = {name: [found[row] for row in together] for name, found in encoded.items()}
         padded = tokenizer.pad(chosen, pad_to_multiple_of=MULTIPLE, return_tensors="pt").to(model.device)
         outputs = compute_logits(model, {name: value[:, None] for name, value in padded.items()})  # (options, 1): each by itself

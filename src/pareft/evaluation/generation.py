@@ -66,19 +66,25 @@ def make_batches(
         pairs = [pair for _, _, pair in parts] if any(separator for _, separator, _ in parts) else None
         inputs = tokenizer([text for text, _, _ in parts], pairs, truncation=True, max_length=max_source_tokens)
         encoded, types = inputs["input_ids"], inputs.get("token_type_ids") if pairs else None
-        order = sorted(range(len(window)), key=lambda place: -len(encoded[place]))
-        start = 0
-        while start < len(order):
-            longest = max(1, len(encoded[order[start]]))
-            size = max(1, min(settings.batch_size, settings.batch_tokens // longest))
-            chosen = order[start : start + size]
+        for chosen in group_by_length(list(map(len, encoded)), tokens=settings.batch_tokens, most=settings.batch_size):
             yield Batch(
                 tuple(window[place][0] for place in chosen),
                 tuple(window[place][1][0] for place in chosen),
                 tuple(encoded[place] for place in chosen),
                 tuple(types[place] for place in chosen) if types else (),
             )
-            start += size
+
+
+def group_by_length(lengths: Sequence[int], *, tokens: int, most: int | None = None) -> Iterator[list[int]]:
+    """The places of rows that are computed together, the longest first: at most `most`, and no more than `tokens` when they are
+    padded, unless one alone has more.
+    """
+    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    while order:
+        fitting = max(1, tokens // max(1, lengths[order[0]]))
+        size = fitting if most is None else min(most, fitting)
+        yield order[:size]
+        order = order[size:]
 
 
 def _gather_texts(window: Sequence[tuple[int, tuple[Identity, str]]], size: int) -> Iterator[Batch]:

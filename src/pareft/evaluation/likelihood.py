@@ -7,7 +7,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.evaluation.classifying import compute_logits, part_options, pick_options
-from pareft.evaluation.generation import Batch
+from pareft.evaluation.generation import Batch, group_by_length
 from pareft.token_ids import IGNORED, answer_sources, continue_sources
 
 AT_A_TIME = 2**26  # logits that are held together
@@ -40,12 +40,9 @@ def choose_by_likelihood(
 def _measure(model: PreTrainedModel, rows: Mapping[str, Sequence[Sequence[int]]], batch_tokens: int) -> list[float]:
     """The log-probability of every row's labels, rows of similar length together."""
     lengths = [len(ids) + len(labels) for ids, labels in zip(rows["input_ids"], rows["labels"], strict=True)]
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    values = [0.0] * len(order)
-    while order:
-        logits = max(map(len, rows["labels"])) * model.config.get_text_config().vocab_size  # of a row at most
-        size = max(1, min(AT_A_TIME // logits, batch_tokens // lengths[order[0]]))
-        together, order = order[:size], order[size:]
+    logits = max(map(len, rows["labels"])) * model.config.get_text_config().vocab_size  # of a row at most
+    values = [0.0] * len(lengths)
+    for together in group_by_length(lengths, tokens=batch_tokens, most=max(1, AT_A_TIME // logits)):
         batch = {
             name: pad_sequence([torch.tensor(found[row]) for row in together], batch_first=True, padding_value=_PADDING[name])
             for name, found in rows.items()

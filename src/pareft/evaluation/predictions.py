@@ -203,7 +203,13 @@ def _choose_way(
     longest, most, together = reading.max_source_tokens, reading.max_target_tokens, settings.batch_tokens
     if extracts(model):
         return lambda batch: answer_batch(
-            model, tokenizer, batch, max_source_tokens=longest, max_answer_tokens=most, unanswerable=reading.unanswerable
+            model,
+            tokenizer,
+            batch,
+            max_source_tokens=longest,
+            max_answer_tokens=most,
+            unanswerable=reading.unanswerable,
+            batch_tokens=together,
         ), True
     if chooses(model):
         return lambda batch: choose_batch(model, tokenizer, batch, max_source_tokens=longest, batch_tokens=together), True

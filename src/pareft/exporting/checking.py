@@ -50,11 +50,15 @@ def compute_logits(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """The logits of one forward pass, or without a head the states, on the processor."""
     device = next(model.parameters()).device
     outputs = model(**{name: value.to(device) for name, value in inputs.items()})
+    return find_logits(outputs).float().cpu().contiguous()
+
+
+def find_logits(outputs: Any) -> torch.Tensor:
+    """A model's logits, of starts and ends both, (..., 2), or without a head the states."""
     if "start_logits" in outputs:
-        found = torch.stack([outputs.start_logits, outputs.end_logits], -1)
-    else:
-        found = outputs.logits if "logits" in outputs else outputs.last_hidden_state
-    return found.float().cpu().contiguous()
+        return torch.stack([outputs.start_logits, outputs.end_logits], -1)
+    found: torch.Tensor = outputs.logits if "logits" in outputs else outputs.last_hidden_state
+    return found
 
 
 def verify(

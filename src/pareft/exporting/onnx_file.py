@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pareft.errors import RunError
+from pareft.exporting.checking import find_logits
 
 ONNX_FILE = "model.onnx"
 ONNX_NOTE = (
@@ -26,11 +27,7 @@ class _Logits(torch.nn.Module):
         self.model, self.names = model, names
 
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
-        outputs = self.model(**dict(zip(self.names, tensors, strict=True)), use_cache=False)
-        if "start_logits" in outputs:
-            return torch.stack([outputs.start_logits, outputs.end_logits], -1)
-        logits: torch.Tensor = outputs.logits
-        return logits
+        return find_logits(self.model(**dict(zip(self.names, tensors, strict=True)), use_cache=False))
 
 
 def write_onnx(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], folder: Path) -> Path:
