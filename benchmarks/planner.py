@@ -23,7 +23,7 @@ from transformers import BartConfig, PreTrainedConfig, T5Config
 
 from pareft.bench.batches import Lengths
 from pareft.bench.shapes import open_config, write_base
-from pareft.bench.worker import Order, Worker
+from pareft.bench.worker import Order, start
 from pareft.files import write_atomic, write_json
 from pareft.forking import open_context
 from pareft.planner import forecast
@@ -102,7 +102,7 @@ def measure(recipe: Recipe, base: Path, steps: int) -> tuple[float, int]:
         rounds=steps + 2,
         new_tokens=0,
     )
-    with Worker(order) as worker:
+    with start(order) as worker:
         worker.ask("load")
         seconds = [worker.ask("step", number)["seconds"] for number in range(steps + 2)]
         return median(seconds[2:]), worker.ask("peak")["peak_bytes"]

@@ -1,5 +1,6 @@
 """Tiny bases made from configs, a tiny tokenizer, tiny data; no network."""
 
+import gc
 import os
 import socket
 import sys
@@ -25,6 +26,12 @@ settings.load_profile("shared machine")
 FAMILIES = ("bart", "t5", "t5-gated")
 VOCABULARY = 300
 TEXTS = [f"the {s} {f} is seen in the {p} lung" for s in ("small", "large") for f in ("nodule", "mass") for p in ("left", "right")]
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: the collector, which every training calls, need not go through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -100,3 +100,8 @@ def test_every_fix_of_clean_has_its_name_in_the_docs_and_a_test():
 )
 def test_no_figure_is_left_to_fill_in(path):
     assert not re.search(r"\b(TIME|EXPECTED|TODO|[A-Z]+_(SPEED|TABLE))\b", path.read_text())
+
+
+def test_polars_is_imported_where_interrupts_are_mended():
+    sources = {path.name for path in (ROOT / "src").rglob("*.py") if re.search(r"^\s*(import|from) polars", path.read_text(), re.M)}
+    assert sources == {"frames.py"}

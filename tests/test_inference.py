@@ -179,7 +179,10 @@ def test_processes_take_each_their_share_and_one_alone_goes_on_with_both(run, tm
 
 
 BY_LOSS = "prune={by: leave-one-out, keep: 3, examples: 8}"
-MORE = [[], ["adapt=null"], ["distill={top: 8, cache: true}"], pytest.param([BY_LOSS], marks=pytest.mark.slow)]
+MORE = [
+    ["distill={top: 8, cache: true}"],
+    *(pytest.param(more, marks=pytest.mark.slow) for more in ([], ["adapt=null"], [BY_LOSS])),
+]
 
 
 @pytest.mark.parametrize("more", MORE)

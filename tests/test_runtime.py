@@ -1,5 +1,9 @@
 """The precision that is chosen, and the one that is refused."""
 
+import signal
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -39,3 +43,22 @@ def test_fp16_is_refused_for_t5_and_on_a_processor(monkeypatch):
     with pytest.raises(RecipeError, match="needs CUDA"):
         choose_precision("fp16", half_precision=True)
     assert choose_precision("fp32", half_precision=False) == "fp32"
+
+
+WAITING = """
+import os, signal, sys, threading, time
+import pareft.frames
+here, _ = os.pipe()
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+threading.Timer(20, os._exit, (3,)).start()
+try:
+    os.read(here, 1)
+except KeyboardInterrupt:
+    os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "siginterrupt"), reason="signals")
+def test_an_interrupt_ends_a_wait():
+    """polars' own handler lets the wait go on."""
+    assert subprocess.run([sys.executable, "-c", WAITING], check=False).returncode == 0

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import polars as pl
 import torch
 from transformers import PreTrainedTokenizerBase
 
@@ -18,6 +17,7 @@ from pareft.data.prepared import digest_frames
 from pareft.errors import ModelError
 from pareft.evaluation.generation import make_batches, write_batch
 from pareft.evaluation.metrics import compute
+from pareft.frames import pl
 from pareft.models.checkpoint import Base
 from pareft.models.families import find_family
 from pareft.models.loading import load

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 from datasets import Dataset
 from peft import PeftModel
@@ -23,6 +22,7 @@ from pareft.errors import ModelError, RecipeError
 from pareft.evaluation.metrics import check_references, describe_scorers
 from pareft.files import write_atomic
 from pareft.forecast.fitting import fits_plainly
+from pareft.frames import pl
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.families import find_family
 from pareft.models.identity import check_weights

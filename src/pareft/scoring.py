@@ -6,7 +6,6 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -16,6 +15,7 @@ from pareft.evaluation.generation import Reading
 from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores
 from pareft.evaluation.predictions import Predictions, list_examples, make_key, predict, read_rows, write_rows
+from pareft.frames import pl
 from pareft.models.structure import classifies
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-import polars as pl
 from transformers import PreTrainedTokenizerBase
 
 from pareft.adapter_settings import LoraSettings
 from pareft.data.tasks import Labels, check_numbers, find_labels
 from pareft.errors import ModelError, RecipeError
+from pareft.frames import pl
 from pareft.models.checkpoint import Base
 from pareft.models.families import find_family
 from pareft.recipe import Recipe

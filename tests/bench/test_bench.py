@@ -318,7 +318,7 @@ def test_an_interrupt_leaves_no_process_and_nothing_half_written(tmp_path):
     while said is None:  # Python drops an interrupt that comes within a `__del__`
         started.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            _, said = started.communicate(timeout=20)
+            _, said = started.communicate(timeout=5)
     assert started.returncode == 130, said
     assert said.strip().splitlines()[-1].startswith("pareft: interrupted; what was measured is written")
     assert not list(place.glob("pareft-bench-*"))

@@ -16,11 +16,12 @@ from pareft.bench.batches import Lengths, draw_lengths
 from pareft.bench.grouping import estimate_need, find_room, make_groups
 from pareft.bench.record import ANCHOR, Case, Entry, Way, Writing
 from pareft.bench.shapes import open_config, write_base, write_pruned
-from pareft.bench.worker import BEAMS, Order, Worker
+from pareft.bench.worker import BEAMS, Order, start
 from pareft.errors import MeasurementError
 from pareft.evaluation.efficiency import CPU_MEMORY, CUDA_MEMORY, interleave
 from pareft.forecast.rates import DTYPES
 from pareft.forecast.tracing import PLAIN, Step, trace_step
+from pareft.forking import Worker
 from pareft.models.families import find_family
 from pareft.operations import build_counted, count_operations
 from pareft.progress import SILENT, Progress
@@ -151,7 +152,7 @@ class _Bench:
         """Load one after the other, step in turn, ask the peaks, write in turn. What fails leaves, and the others go on."""
         request = self.request
         with ExitStack() as stack:
-            workers = {(order.arm, order.way): stack.enter_context(Worker(order)) for order in orders}
+            workers = {(order.arm, order.way): stack.enter_context(start(order)) for order in orders}
             ask = _Asking(workers, self.failed, self.progress)
             self.progress.start(f"{label}: load", len(workers))
             loaded = {key: answers[0] for key, answers in ask.everyone("load", [0]).items()}
@@ -212,7 +213,7 @@ class _Asking:
                     answers[key].append(self.alive[key].ask(what, numbers[number]))
                 except MeasurementError as error:
                     self.failed[" ".join(key)] = f"{what}: {error}"
-                    self.alive.pop(key).__exit__(None, None, None)
+                    self.alive.pop(key).end()
             done += 1
             self.progress.advance(done, total, {})
             return 0.0

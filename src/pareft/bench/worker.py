@@ -1,12 +1,10 @@
 """One arm in one way, in a process of its own: it loads, steps, tells its peak and writes when it is told to."""
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -15,8 +13,7 @@ from pareft.bench.batches import Lengths, draw_lengths, draw_rows
 from pareft.bench.record import Way
 from pareft.bench.stock import open_stock_stepper
 from pareft.bench.writers import Write, make_stock_writer, make_writer
-from pareft.errors import MeasurementError
-from pareft.forking import open_context
+from pareft.forking import Worker, answer_orders
 from pareft.models.checkpoint import load_tokenizer, open_base
 from pareft.models.structure import count_parameters
 from pareft.operations import measure_ceiling
@@ -42,58 +39,14 @@ class Order(Record):
     new_tokens: int
 
 
-class Worker:
-    """The process as who gives the orders sees it; it ends with the `with`."""
-
-    def __init__(self, order: Order) -> None:
-        self.order = order
-        context = open_context(__name__)
-        self._here, there = context.Pipe()
-        self._process = context.Process(target=serve, args=(there, order), daemon=True)
-        self._process.start()
-        there.close()
-
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._process.kill()
-        self._process.join()
-        self._here.close()
-
-    def ask(self, what: str, number: int = 0) -> dict[str, Any]:
-        """Have it do something; `load`, `step`, `peak`, or a way to write.
-
-        Raises:
-            MeasurementError: it failed, or is gone.
-        """
-        try:
-            self._here.send((what, number))
-            answer: dict[str, Any] = self._here.recv()
-        except (EOFError, OSError) as error:
-            self._process.join()
-            raise MeasurementError(
-                f"the process ended with code {self._process.exitcode}: too little memory, probably; lower --batch"
-            ) from error
-        if "failed" in answer:
-            raise MeasurementError(answer["failed"])
-        return answer
+def start(order: Order) -> Worker:
+    """The process, as who gives the orders sees it."""
+    return Worker(serve, order, hint="lower --batch")
 
 
 def serve(orders: Connection, order: Order) -> None:
     """A worker's life."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who gives the orders ends it
-    try:
-        with ExitStack() as stack:
-            answers = _Measured(order, stack)
-            while True:
-                what, number = orders.recv()
-                orders.send(answers.answer(what, number))
-    except EOFError:
-        return
-    except Exception as error:
-        said = str(error).strip().splitlines() or [""]
-        orders.send({"failed": f"{type(error).__name__}: {said[0]}"})
+    answer_orders(orders, lambda stack: _Measured(order, stack).answer)
 
 
 class _Measured:

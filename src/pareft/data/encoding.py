@@ -6,13 +6,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from pareft.data.spans import encode_spans
 from pareft.data.tasks import Labels, as_learnt, find_right
 from pareft.errors import DataError
+from pareft.frames import pl
 from pareft.runtime import find_processes
 from pareft.token_ids import answer_sources, continue_sources, pair_options
 

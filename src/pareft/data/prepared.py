@@ -13,7 +13,7 @@ from pareft.errors import DataError
 from pareft.settings import PAIRED
 
 if TYPE_CHECKING:
-    import polars as pl
+    from pareft.frames import pl
 
 SplitBy = Literal["report", "patient"]
 SPLIT_NAMES = ("train", "validation", "test")

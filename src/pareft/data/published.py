@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from pareft.data.batches import Flaw
 from pareft.data.blocks import Blocks
 from pareft.data.hub import load_hub
@@ -20,6 +18,7 @@ from pareft.data.named import NAMED, Example, Row, Rows
 from pareft.data.prepared import SPLIT_NAMES, split_keys
 from pareft.data.rows import LONGEST_ROW, find_format, read_rows
 from pareft.errors import DataError
+from pareft.frames import pl
 from pareft.settings import EITHER, GROUPED, list_answers
 
 BROKEN = 0.01  # of the lines of a file, that may have other columns and are left out, as some of QQP's have

@@ -199,7 +199,7 @@ def _list_values(column: Any) -> list[Any]:
 
 
 def _read_excel(path: Path) -> Iterator[Row | Flaw]:
-    import polars as pl
+    from pareft.frames import pl
 
     with explain_missing("fastexcel", extra="excel", error=DataError):
         import fastexcel  # noqa: F401

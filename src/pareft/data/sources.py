@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from pareft.data.batches import Flaw
 from pareft.data.blocks import name_missing
 from pareft.data.hub import load_hub
@@ -12,6 +10,7 @@ from pareft.data.prepared import SPLIT_NAMES, split_keys
 from pareft.data.published import find_tables, list_published, read_files, read_named
 from pareft.data.rows import HEADED, READERS, Row, find_format, read_rows
 from pareft.errors import DataError
+from pareft.frames import pl
 from pareft.settings import DataSettings
 
 SPLIT_ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}

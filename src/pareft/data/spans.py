@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import polars as pl
 from transformers import PreTrainedTokenizerBase
 
 from pareft.errors import DataError
+from pareft.frames import pl
 from pareft.settings import list_answers
 from pareft.token_ids import Windows, cut_windows
 

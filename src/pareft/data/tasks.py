@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-import polars as pl
-
 from pareft.errors import DataError
+from pareft.frames import pl
 from pareft.settings import EITHER, list_answers
 
 Labels = tuple[str, ...]  # a classifier's, in the order of its outputs; none for one number

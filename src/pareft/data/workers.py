@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from pareft.errors import RunError
+from pareft.processes import SPAWN
 
 SMALL_BYTES = 2**27  # for which starting processes does not pay
 MOST_WORKERS = 8
@@ -34,8 +35,7 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], *, w
         yield from map(function, items)
         return
     under_way: deque[Future[Result]] = deque()
-    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of other threads
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=SPAWN, initializer=_follow_parent) as pool:
         try:
             for item in items:
                 with _hold_interrupts():

@@ -33,6 +33,7 @@ _NOT_ARCHITECTURE = {
     PLAN_KEY,
     LAYERS_KEY,
 }
+_NAMED: dict[str, dict[str, str]] = {}  # bodies' tensors, by what builds a body, which a run asks for many times
 _LEGACY = {"gamma": "weight", "beta": "bias"}  # what a norm's tensors are called in checkpoints of the first years
 
 
@@ -96,6 +97,13 @@ def digest_state(model: nn.Module) -> str:
 
 def name_body(config: PreTrainedConfig) -> dict[str, str]:
     """The tensors of the body by every name they may have, with one name for each; a formula's are left out."""
+    key = f"{type(config).__name__} {config.architectures} {digest_config(config)}"
+    if key not in _NAMED:
+        _NAMED[key] = _name_body(config)
+    return _NAMED[key]
+
+
+def _name_body(config: PreTrainedConfig) -> dict[str, str]:
     family, body = find_family(config), build_body(config)
     first: dict[int, str] = {}
     names = {}

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from peft import PeftModel
 from transformers import PreTrainedModel
 
@@ -15,6 +14,7 @@ from pareft.errors import RunError
 from pareft.evaluation.generation import Reading
 from pareft.evaluation.predictions import Predictions, make_key, predict, write_rows
 from pareft.files import write_json
+from pareft.frames import pl
 from pareft.models.loading import load
 from pareft.progress import Progress
 from pareft.readying import Prepared

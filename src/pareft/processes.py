@@ -1,0 +1,47 @@
+"""Kinds of processes in which the script that starts them is not run once more, so that it needs no `if __name__ == "__main__"`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_all_start_methods
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
+from typing import Any
+
+
+@contextmanager
+def _hide_script() -> Iterator[None]:
+    """A process that is started meanwhile does not find which script it comes from."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
+class _Spawned(SpawnProcess):
+    def start(self) -> None:
+        with _hide_script():
+            super().start()
+
+
+class _SpawnContext(SpawnContext):
+    Process = _Spawned
+
+
+SPAWN: Any = _SpawnContext()  # fresh processes
+FORKSERVER: Any = None  # processes forked from one that has everything imported; `None` where there are none
+
+if "forkserver" in get_all_start_methods():
+    from multiprocessing.context import ForkServerContext, ForkServerProcess
+
+    class _Forked(ForkServerProcess):
+        def start(self) -> None:
+            with _hide_script():
+                super().start()
+
+    class _ForkServerContext(ForkServerContext):
+        Process = _Forked
+
+    FORKSERVER = _ForkServerContext()
