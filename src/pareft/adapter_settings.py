@@ -1,6 +1,6 @@
 """A recipe's settings of what is trained: adapters, early pruning, teachers; strict, typed, frozen, with every default."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -63,6 +63,10 @@ class AdapterSettings(Settings):
         """What `method` can be."""
         return get_args(cls.model_fields["method"].annotation)
 
+    def change_rank(self, rank: int) -> dict[str, Any]:
+        """The lines of a recipe that give it another rank; none, where it has none."""
+        return {}
+
 
 class LoraSettings(AdapterSettings):
     """LoRA as in arXiv 2305.08285: scale alpha / rank; `bias: wrapped` also trains the existing bias of every wrapped layer.
@@ -102,6 +106,17 @@ class LoraSettings(AdapterSettings):
             raise ValueError("start gap adds to the weights, and dora keeps their lengths at the start")
         return self
 
+    def change_rank(self, rank: int) -> dict[str, Any]:
+        """A stack's own rank changes as much, and alpha / rank stays."""
+        times = rank / self.rank
+        lines: dict[str, Any] = {"adapt.rank": rank, "adapt.alpha": self.alpha * times}
+        for name, own in (("encoder", self.encoder), ("decoder", self.decoder)):
+            if own and own.rank:
+                lines[f"adapt.{name}.rank"] = max(1, round(own.rank * times))
+            if own and own.alpha:
+                lines[f"adapt.{name}.alpha"] = own.alpha * times
+        return lines
+
 
 class Ia3Settings(AdapterSettings):
     """IA³ (arXiv 2205.05638): a trained factor for every output of the target, and for every input of a feed-forward layer."""
@@ -122,6 +137,10 @@ class BottleneckSettings(AdapterSettings):
     activation: Literal["relu", "tanh", "gelu"] = "relu"
     dropout: float = Field(0.1, ge=0, lt=1)
     start: Literal["zero", "normal"] = "zero"
+
+    def change_rank(self, rank: int) -> dict[str, Any]:
+        """The scale has nothing to do with it."""
+        return {"adapt.rank": rank}
 
 
 UNPRUNED = "base"  # the teacher that is the unpruned base

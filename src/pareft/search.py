@@ -222,16 +222,8 @@ def _as_changes(params: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if "learning_rate" in params:
         changes["train.learning_rate"] = float(f"{params['learning_rate']:.3g}")
-    if "rank" in params and isinstance(recipe.adapt, BottleneckSettings):
-        changes["adapt.rank"] = params["rank"]
-    if "rank" in params and isinstance(recipe.adapt, LoraSettings):
-        times = params["rank"] / recipe.adapt.rank
-        changes |= {"adapt.rank": params["rank"], "adapt.alpha": recipe.adapt.alpha * times}
-        for name, own in (("encoder", recipe.adapt.encoder), ("decoder", recipe.adapt.decoder)):
-            if own and own.rank:  # which goes with it, or alpha / rank would not stay
-                changes[f"adapt.{name}.rank"] = max(1, round(own.rank * times))
-            if own and own.alpha:
-                changes[f"adapt.{name}.alpha"] = own.alpha * times
+    if "rank" in params and recipe.adapt:
+        changes |= recipe.adapt.change_rank(params["rank"])
     if "target" in params:
         changes["adapt.target"] = json.loads(params["target"])
     if times := params.get("epochs"):

@@ -258,3 +258,10 @@ def test_recomputing_with_t5_lets_go_of_what_it_computed(values, bases):
     grown = all_of_it.peak_bytes - one.peak_bytes
     kept = all_of_it.weight_bytes - one.weight_bytes + 3 * (all_of_it.gradient_bytes - one.gradient_bytes)
     assert grown < kept + 1.2 * (all_of_it.activation_bytes - one.activation_bytes)
+
+
+def test_a_rank_of_a_grid_changes_that_of_a_stack_as_much(recipe):
+    own = {"adapt": {"rank": 8, "alpha": 16, "encoder": {"rank": 4, "alpha": 12}, "decoder": {"target": "qv"}}}
+    [arm] = spread_out({"own": resolve(override(recipe.model_dump(), own))}, read_axes(["rank=16"])).values()
+    assert (arm.adapt.rank, arm.adapt.alpha, arm.adapt.encoder.rank, arm.adapt.encoder.alpha) == (16, 32, 8, 24)
+    assert arm.adapt.decoder.rank is None

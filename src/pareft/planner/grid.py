@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from pareft.adapter_settings import BottleneckSettings, LoraSettings
 from pareft.errors import RecipeError, suggest
 from pareft.models.families import find_family
 from pareft.recipe import Recipe, override, resolve
@@ -29,13 +28,9 @@ def _keep(text: str, recipe: Recipe) -> Lines:
 
 
 def _change_rank(text: str, recipe: Recipe) -> Lines:
-    """The rank, alpha / rank staying; nothing, where nothing is adapted."""
+    """The rank; nothing, where nothing is adapted."""
     rank = _read_count("rank", text)
-    if isinstance(recipe.adapt, BottleneckSettings):
-        return {"adapt.rank": rank}
-    if not isinstance(recipe.adapt, LoraSettings):
-        return {}
-    return {"adapt.rank": rank, "adapt.alpha": recipe.adapt.alpha * rank / recipe.adapt.rank}
+    return recipe.adapt.change_rank(rank) if recipe.adapt else {}
 
 
 def _change_lengths(text: str, recipe: Recipe) -> Lines:
