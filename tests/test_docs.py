@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel
 
 from pareft.data.sections import FIXES
-from pareft.recipe import Recipe, resolve
+from pareft.recipe import Recipe, resolve, select_arm
 from pareft.recipe_file import read_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -100,6 +100,20 @@ def test_every_fix_of_clean_has_its_name_in_the_docs_and_a_test():
 )
 def test_no_figure_is_left_to_fill_in(path):
     assert not re.search(r"\b(TIME|EXPECTED|TODO|[A-Z]+_(SPEED|TABLE))\b", path.read_text())
+
+
+@pytest.mark.parametrize("name", ["sst2", "rte", "notes"])
+def test_early_pruning_is_beside_what_it_says(name):
+    recipe = read_recipe(ROOT / "recipes" / "light-peft" / f"{name}.yaml")
+    arms = {arm: select_arm(recipe, arm) for arm in recipe.arms}
+    assert next(iter(arms)) == "lora"
+    assert {name for name, arm in arms.items() if arm.light is None} == {"lora", "depth"}
+    assert {name for name, arm in arms.items() if arm.prune} == {"depth"}
+    assert arms["random"].light.by == "random"
+    steps = {name: (arm.train.max_steps or 0) + (arm.light.steps if arm.light else 0) for name, arm in arms.items()}
+    assert steps.pop("longer") == pytest.approx(1.7 * steps["lora"], rel=0.01)
+    assert len(set(steps.values())) == 1, steps
+    assert arms["light"].light.steps == pytest.approx(0.15 * steps["light"], abs=1)
 
 
 def test_polars_is_imported_where_interrupts_are_mended():
