@@ -20,8 +20,6 @@ from pareft.records import RunRecord
 from pareft.report.figure import draw_png
 from pareft.report.table import COLUMNS, INFERENCE, format_intervals, list_columns, list_intervals, write_csv, write_markdown
 
-pytestmark = pytest.mark.xdist_group("comparison")  # what is measured once is shared
-
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory, request):

@@ -148,7 +148,8 @@ def start_two(*arguments, cwd, launcher="torchrun"):
     return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, env=environment, cwd=cwd, check=False)
 
 
-@pytest.mark.parametrize("launcher", ["torchrun", pytest.param("accelerate", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_two_processes_write_the_same_file_as_one(run, tmp_path, launcher):
     pareft.evaluate(run, out=tmp_path / "one")
     done = start_two("evaluate", run, "--out", tmp_path / "two", cwd=tmp_path, launcher=launcher)

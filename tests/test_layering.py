@@ -19,6 +19,7 @@ RUNS = (
     "forking",
     "stepping",
     "measurement",
+    "measurement_worker",
     "comparison",
     "budgets",
     "readying",
@@ -35,6 +36,8 @@ FLOORS = (
     ("errors",),
     (
         "runtime",
+        "frames",
+        "processes",
         "settings",
         "adapter_settings",
         "recipe",

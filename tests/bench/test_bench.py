@@ -26,8 +26,6 @@ from pareft.report.bench_table import COLUMNS, format_entry, write_markdown
 
 SHORT, STREAM = Lengths(source=16, target=8), Lengths(source=64, target=32, mixed=True)
 
-pytestmark = pytest.mark.xdist_group("bench")  # what is measured once is shared
-
 
 @pytest.fixture(scope="module", params=["bart", "t5-gated"])
 def shape(request, tmp_path_factory):

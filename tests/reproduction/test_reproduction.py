@@ -15,7 +15,6 @@ from pareft.reproduction import Request, foresee, list_experiments, reproduce
 from pareft.reproduction.experiments import list_tables, read_experiment
 from pareft.reproduction.paper import EXAMPLES, SCORES, TABLES
 
-pytestmark = pytest.mark.xdist_group("reproduction")  # what is reproduced once is shared
 TINY = {
     "train.max_steps": 2, "train.batch_size": 4, "train.warmup_steps": 0, "train.evaluate_examples": 2, "train.accumulation": 1,
     "data.max_source_tokens": 16, "data.max_target_tokens": 8, "evaluate.max_new_tokens": 6, "evaluate.num_beams": 2,
