@@ -46,7 +46,7 @@ def test_fp16_is_refused_for_t5_and_on_a_processor(monkeypatch):
 
 
 WAITING = """
-import os, signal, sys, threading, time
+import os, signal, threading
 import pareft.frames
 here, _ = os.pipe()
 threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_all_start_methods
 from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
@@ -20,10 +21,14 @@ def _hide_script() -> Iterator[None]:
         sys.modules["__main__"] = script
 
 
-class _Spawned(SpawnProcess):
+class _WithoutScript(BaseProcess):
     def start(self) -> None:
         with _hide_script():
             super().start()
+
+
+class _Spawned(_WithoutScript, SpawnProcess):
+    pass
 
 
 class _SpawnContext(SpawnContext):
@@ -36,10 +41,8 @@ FORKSERVER: Any = None  # processes forked from one that has everything imported
 if "forkserver" in get_all_start_methods():
     from multiprocessing.context import ForkServerContext, ForkServerProcess
 
-    class _Forked(ForkServerProcess):
-        def start(self) -> None:
-            with _hide_script():
-                super().start()
+    class _Forked(_WithoutScript, ForkServerProcess):
+        pass
 
     class _ForkServerContext(ForkServerContext):
         Process = _Forked
