@@ -177,7 +177,12 @@ def test_files_that_are_no_recipe(tmp_path):
     with pytest.raises(RecipeError, match="no recipe"):
         read_recipe(tmp_path / "none.yaml")
     path = tmp_path / "bad.yaml"
-    for text, message in (("a: [", "is no YAML"), ("- 1", "must be a mapping"), ("", "must be a mapping")):
+    for text, message in (
+        ("a: [", "is no YAML"),
+        ("a: 2024-02-30", "is no YAML"),
+        ("- 1", "must be a mapping"),
+        ("", "must be a mapping"),
+    ):
         path.write_text(text)
         with pytest.raises(RecipeError, match=message):
             read_recipe(path)
@@ -186,6 +191,12 @@ def test_files_that_are_no_recipe(tmp_path):
 @pytest.mark.parametrize("argument", ["train.epochs", "=3"])
 def test_an_override_needs_a_key_and_a_value(argument):
     with pytest.raises(RecipeError, match="key=value"):
+        parse_changes([argument])
+
+
+@pytest.mark.parametrize("argument", ["data.path=2024-02-30", "arms={"])
+def test_an_override_is_yaml(argument):
+    with pytest.raises(RecipeError, match="the value is no YAML"):
         parse_changes([argument])
 
 

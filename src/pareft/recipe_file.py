@@ -29,7 +29,7 @@ def _read_lines(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any
         raise RecipeError(f"{path} extends itself by way of {extended_by[-1]}; leave one extends out")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:  # a day that no month has is a ValueError
         raise RecipeError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, Mapping):
         raise RecipeError(f"{path} must be a mapping with at least base and data")
@@ -81,8 +81,8 @@ def parse_changes(arguments: Iterable[str]) -> dict[str, Any]:
             raise RecipeError(f"{argument!r} is no override; write key=value, such as train.epochs=3")
         try:
             changes[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"{argument!r}: the value is no YAML") from error
+        except (yaml.YAMLError, ValueError) as error:  # a day that no month has
+            raise RecipeError(f"{argument!r}: the value is no YAML; put a text in quotes") from error
     return changes
 
 

@@ -7,6 +7,7 @@ import pytest
 from pareft.data.named import NAMED
 from pareft.data.sources import read_splits
 from pareft.errors import DataError, RecipeError
+from pareft.frames import pl
 from pareft.named_tasks import NAMED_TASKS
 from pareft.recipe import resolve
 from pareft.settings import EITHER, DataSettings
@@ -65,6 +66,29 @@ def test_the_answers_to_a_question_are_scored_together(tmp_path):
     assert frame["pair"].to_list()[:4] == ["q? yes", "q? no", "r? yes", "r? no"]
     assert [name.partition("::")[0] for name in frame["id"]][:4] == ["3-7", "3-7", "3-8", "3-8"]
     assert frame["id"].n_unique() == frame.height
+
+
+def test_a_validation_split_is_held_out_by_passages(tmp_path):
+    answers = [{"text": "yes", "label": 1}, {"text": "no", "label": 0}]
+    for split, count in (("train", 40), ("val", 1)):
+        rows = [
+            {"idx": row, "passage": {"text": f"{split} {row}", "questions": [{"question": q, "answers": answers} for q in "ab"]}}
+            for row in range(count)
+        ]
+        write_lines(tmp_path / f"{split}.jsonl", rows)
+    splits = read("superglue/multirc", tmp_path)
+    assert {name: frame.height for name, frame in splits.items()} == {"train": 144, "validation": 16, "test": 4}
+    assert not set(splits["train"]["source"]) & set(splits["validation"]["source"])
+    assert splits["validation"]["source"].value_counts()["count"].to_list() == [4, 4, 4, 4]
+
+
+def test_numbers_of_a_split_without_labels_are_none(tmp_path):
+    columns = {"sentence1": ["a"] * 30, "sentence2": ["b"] * 30}
+    for split, labels in (("train", [2.5] * 30), ("validation", [3.8] * 30), ("test", [-1.0] * 30)):
+        pl.DataFrame(columns | {"label": pl.Series(labels, dtype=pl.Float32)}).write_parquet(tmp_path / f"{split}.parquet")
+    splits = read("glue/stsb", tmp_path)
+    assert set(splits["train"]["target"]) == {"2.5"}
+    assert set(map(float, splits["test"]["target"])) == {3.799999952316284}
 
 
 def test_quotes_are_letters_and_cola_has_no_first_row_of_names(tmp_path):

@@ -1,8 +1,6 @@
-"""Texts to write for, one at a time: JSONL, CSV, TSV or plain lines, from a file or from standard input."""
+"""Texts to write for, one at a time: a table with named columns, or plain lines, from a file or from standard input."""
 
-import csv
 import hashlib
-import json
 import math
 import shutil
 import sys
@@ -15,15 +13,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pareft.data.blocks import has_surrogates, name_missing
+from pareft.data.batches import Flaw
+from pareft.data.blocks import Blocks, has_surrogates, name_missing
+from pareft.data.rows import HEADED, LONGEST_ROW, READERS, find_format
 from pareft.errors import DataError
 from pareft.files import digest_file
 from pareft.records import Identity
+from pareft.settings import PAIRED
 
-Format = Literal["auto", "jsonl", "csv", "tsv", "lines"]
-SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".txt": "lines"}
+Format = Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "xlsx", "lines"]
+SUFFIXES = {suffix: suffix[1:] for suffix in READERS} | {".ndjson": "jsonl", ".txt": "lines"}
 DELIMITERS = {"csv": ",", "tsv": "\t"}
-LONGEST_FIELD = 2**31 - 1  # characters of a field; Python's csv stops at 131,072 by itself
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Inputs:
 
     path: Path
     name: str
-    format: Literal["jsonl", "csv", "tsv", "lines"]
+    format: Format
     column: str
 
     def rows(self) -> Iterator[tuple[Identity, str]]:
@@ -43,17 +43,16 @@ class Inputs:
         """
         named: bool | None = None
         try:
-            with self.path.open(encoding="utf-8-sig", newline="" if self.format in DELIMITERS else None) as file:
-                for number, row in enumerate(self._parse(file)):
-                    identity, text = self._pick(number, row)
-                    if named is not None and named != (identity is not None):
-                        raise DataError(
-                            f"{self.name} row {number + 1} has {'an' if identity is not None else 'no'} id, unlike those before; "
-                            "give every row an id, or none"
-                        )
-                    named = identity is not None
-                    yield str(number) if identity is None else identity, text
-        except (UnicodeDecodeError, csv.Error, RecursionError, OSError) as error:
+            for number, row in enumerate(self._parse()):
+                identity, text = self._pick(number, row)
+                if named is not None and named != (identity is not None):
+                    raise DataError(
+                        f"{self.name} row {number + 1} has {'an' if identity is not None else 'no'} id, unlike those before; "
+                        "give every row an id, or none"
+                    )
+                named = identity is not None
+                yield str(number) if identity is None else identity, text
+        except (UnicodeDecodeError, OSError) as error:
             raise DataError(f"{self.name} cannot be read as {self.format}: {error}") from error
 
     def check(self) -> int:
@@ -78,26 +77,17 @@ class Inputs:
         """Identify the contents."""
         return digest_file(self.path)
 
-    def _parse(self, file: Any) -> Iterator[dict[str, Any]]:
+    def _parse(self) -> Iterator[dict[str, Any]]:
+        """Every row by its columns; one that is broken is refused, as a text that was lost would not be missed."""
         if self.format == "lines":
-            for line in file:
-                yield {self.column: line.rstrip("\n")}
-        elif self.format == "jsonl":
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield self._parse_line(number, line)
-        else:
-            csv.field_size_limit(LONGEST_FIELD)
-            yield from csv.DictReader(file, delimiter=DELIMITERS[self.format], strict=True)  # an open quote would swallow the rest
-
-    def _parse_line(self, number: int, line: str) -> dict[str, Any]:
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{self.name} line {number} is no JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{self.name} line {number} is no JSON object, such as {{{json.dumps(self.column)}: ...}}")
-        return row
+            with self.path.open(encoding="utf-8-sig") as file:
+                for line in file:
+                    yield {self.column: line.rstrip("\n")}
+            return
+        for row in READERS[f".{self.format}"](self.path, ()):
+            if isinstance(row, Flaw):
+                raise DataError(f"{self.name} line {row.line}: {row.reason}")
+            yield row[1]
 
     def _pick(self, number: int, row: dict[str, Any]) -> tuple[Identity | None, str]:
         text, identity = row.get(self.column), row.get("id")
@@ -106,13 +96,15 @@ class Inputs:
             why = (
                 "it is no text"
                 if self.column in row
-                else name_missing([self.column], list(map(str, row)), wanted=list(row) if self.format == "jsonl" else ())
+                else name_missing([self.column], list(map(str, row)), wanted=() if f".{self.format}" in HEADED else list(row))
             )
             raise DataError(f"{self.name} row {number + 1} has no text in {self.column!r}: {why}. Name the column with --source.")
         if not isinstance(identity, str | int | float | None) or (isinstance(identity, float) and not math.isfinite(identity)):
             raise DataError(f"{self.name} row {number + 1}: its id is neither a text nor a finite number")
         if has_surrogates(text) or (isinstance(identity, str) and has_surrogates(identity)):
-            raise DataError(f"{self.name} row {number + 1} holds half a surrogate pair, which is no character; mend or drop it")
+            raise DataError(f"{self.name} row {number + 1} holds what is no UTF-8, or half a surrogate pair; mend or drop it")
+        if PAIRED in text:
+            raise DataError(f"{self.name} row {number + 1} holds a NUL character; mend or drop it")
         return identity, text
 
 
@@ -129,20 +121,20 @@ def open_inputs(place: str, *, column: str, format: Format = "auto") -> Iterator
             with path.open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         if not path.is_file():
-            raise DataError(f"no file {place}; give JSONL, CSV, TSV or plain lines, or - for standard input")
-        chosen = format if format != "auto" else SUFFIXES.get(path.suffix.lower()) or _guess(path, column)
+            raise DataError(f"no file {place}; give a table or plain lines, or - for standard input")
+        chosen = format if format != "auto" else SUFFIXES.get(find_format(path)) or _guess(path, column)
         yield Inputs(path, "standard input" if place == "-" else place, chosen, column)  # type: ignore[arg-type]
 
 
 def _guess(path: Path, column: str) -> str:
-    """By the first line that is not blank: a JSON object, a header that has the column, or plain text."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            line = next((line.strip() for line in file if line.strip()), "")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    """By the first line that is not blank: a JSON object or array, a header that has the column, or plain text."""
+    with Blocks(path) as blocks:
+        lines = ((line or "").removeprefix("\ufeff").strip() for line in blocks.lines(longest=LONGEST_ROW))
+        line = next(filter(None, lines), "")
     if line.startswith("{"):
         return "jsonl"
+    if line == "[" or line.startswith("[{"):  # and not [** ... **], as in MIMIC's notes
+        return "json"
     heads = ([name.strip('"') for name in line.split(delimiter)] for delimiter in DELIMITERS.values())
     return next((name for name, head in zip(DELIMITERS, heads, strict=True) if column in head), "lines")
 

@@ -19,7 +19,8 @@ class Rows:
     """A task's rows. `labels`: by the numbers that the Hub has for them; `make`: the examples of a row, with the label as it is
     there; `columns`: of files without a first row of names; `official`: names of its published validation split;
     `from_one`: its labels count options from 1; `most_options`: of a training example; `field`: of a file that is one object, where
-    its rows are.
+    its rows are; `passage`: a column that is equal where examples are about one passage, so that a validation split is held out
+    by passages.
     """
 
     hub: tuple[str, str]
@@ -30,6 +31,7 @@ class Rows:
     from_one: bool = False
     most_options: int | None = None
     field: str = ""
+    passage: str = ""
 
 
 def _texts(*names: str, target: tuple[str, ...] = ("label",)) -> Callable[[Row], Iterator[Example]]:
@@ -184,11 +186,11 @@ NAMED: dict[str, Rows] = {
         ("not_entailment", "entailment"),
         ("index", "sentence1", "sentence2", "label"),
     ),
-    "superglue/boolq": Rows((_SUPERGLUE, "boolq"), _texts("question", "passage"), YES_NO),
+    "superglue/boolq": Rows((_SUPERGLUE, "boolq"), _texts("question", "passage"), YES_NO, passage="pair"),
     "superglue/cb": Rows((_SUPERGLUE, "cb"), _texts("premise", "hypothesis"), ("entailment", "contradiction", "neutral")),
     "superglue/copa": Rows((_SUPERGLUE, "copa"), _choose_cause),
-    "superglue/multirc": Rows((_SUPERGLUE, "multirc"), _list_answers, BINARY),
-    "superglue/record": Rows((_SUPERGLUE, "record"), _fill_gap, most_options=10),
+    "superglue/multirc": Rows((_SUPERGLUE, "multirc"), _list_answers, BINARY, passage="source"),
+    "superglue/record": Rows((_SUPERGLUE, "record"), _fill_gap, most_options=10, passage="options"),
     "superglue/rte": Rows((_SUPERGLUE, "rte"), _texts("premise", "hypothesis"), ENTAILMENT),
     "superglue/wic": Rows((_SUPERGLUE, "wic"), _ask_for_sense, YES_NO),
     "superglue/wsc": Rows((_SUPERGLUE, "wsc.fixed"), _name_reference, YES_NO),
@@ -200,6 +202,6 @@ NAMED: dict[str, Rows] = {
     "qa/siqa": Rows(
         ("allenai/social_i_qa", "default"), _answer("context|question", "answerA", "answerB", "answerC"), from_one=True
     ),
-    "qa/squad": Rows(("rajpurkar/squad", "plain_text"), _ask_passages, field="data"),
-    "qa/squad2": Rows(("rajpurkar/squad_v2", "squad_v2"), _ask_passages, field="data"),
+    "qa/squad": Rows(("rajpurkar/squad", "plain_text"), _ask_passages, field="data", passage="pair"),
+    "qa/squad2": Rows(("rajpurkar/squad_v2", "squad_v2"), _ask_passages, field="data", passage="pair"),
 }

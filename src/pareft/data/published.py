@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pareft.data.batches import Flaw
 from pareft.data.blocks import Blocks
 from pareft.data.hub import load_hub
 from pareft.data.named import NAMED, Example, Row, Rows
-from pareft.data.prepared import SPLIT_NAMES, split_keys
+from pareft.data.prepared import SPLIT_NAMES, assign_splits
 from pareft.data.rows import LONGEST_ROW, find_format, read_rows
 from pareft.errors import DataError
 from pareft.frames import pl
@@ -45,20 +47,34 @@ def read_named(name: str, tables: Mapping[str, tuple[Iterable[Row], str]], *, se
     test = "test" if "test" in frames else official
     if "train" not in frames or test is None:
         raise DataError(f"{name}: there is no {'train' if 'train' not in frames else 'test or validation'} split with labels")
+    passages = _number_passages(frames["train"], rows.passage)
     frames["train"] = _take_fewer(frames["train"], rows.most_options, seed=seed)
     others = [official] if official and test != official else [split for split in BESIDE if split != test]
     beside = next((split for split in others if split in frames), None)
     if beside:
         return {"train": frames["train"], "validation": frames[beside], "test": frames[test]}
-    train, held = _hold_out(frames["train"], seed=seed)
-    return {"train": train, "validation": held, "test": frames[test]}
+    held = pl.Series(_hold_out(passages, seed=seed))
+    return {"train": frames["train"].filter(~held), "validation": frames["train"].filter(held), "test": frames[test]}
 
 
-def _hold_out(frame: pl.DataFrame, *, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The training split without a tenth of it, and that tenth, or so much of it as there may be."""
-    held = split_keys(frame.height, seed=seed)["validation"][:HELD_OUT]
-    places = pl.int_range(pl.len()).is_in(pl.Series(held.tolist()).implode())
-    return frame.filter(~places), frame.filter(places)
+def _number_passages(frame: pl.DataFrame, column: str) -> np.ndarray[Any, Any]:
+    """The number of every example's passage: of equal values of the column; without one, its own."""
+    if not column:
+        return np.arange(frame.height)
+    numbers: dict[str, int] = {}
+    return np.asarray([numbers.setdefault(repr(value), len(numbers)) for value in frame[column].to_list()])
+
+
+def _hold_out(passages: np.ndarray[Any, Any], *, seed: int) -> np.ndarray[Any, Any]:
+    """Which examples are held out: a tenth of the passages, or so many of them as there may be examples. All examples of a passage
+    are, or none; with fewer than three passages there is no other way than by examples.
+    """
+    groups = passages if len(np.unique(passages)) >= 3 else np.arange(len(passages))
+    held = assign_splits(groups, by="patient", seed=seed) == SPLIT_NAMES.index("validation")
+    numbers, first, counts = np.unique(groups[held], return_index=True, return_counts=True)
+    order = np.argsort(first)
+    few = np.cumsum(counts[order]) <= max(HELD_OUT, counts[order[0]])
+    return held & np.isin(groups, numbers[order[few]])
 
 
 def _take_fewer(frame: pl.DataFrame, most: int | None, *, seed: int) -> pl.DataFrame:
@@ -106,7 +122,7 @@ def _make_frame(rows: Rows, table: Iterable[Row], where: str) -> pl.DataFrame | 
 def _name_label(value: Any, labels: tuple[str, ...], where: str) -> str | None:
     """A label by its name, from a name, a number or a truth; `None` where there is none."""
     text = str(int(value)) if isinstance(value, bool) else "" if value is None else str(value).strip()
-    if text in ("", "-1", "-"):
+    if text in ("", "-1", "-1.0", "-"):  # as the Hub has it: of numbers a number, too
         return None
     if not labels or text in labels:
         return text

@@ -11,7 +11,7 @@ from pareft.data.published import find_tables, list_published, read_files, read_
 from pareft.data.rows import HEADED, READERS, Row, find_format, read_rows
 from pareft.errors import DataError
 from pareft.frames import pl
-from pareft.settings import DataSettings
+from pareft.settings import PAIRED, DataSettings
 
 SPLIT_ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
 
@@ -54,6 +54,13 @@ def _limit(frames: dict[str, pl.DataFrame], settings: DataSettings) -> dict[str,
     limited = {name: frame.head(settings.limit.get(name, frame.height)) for name, frame in frames.items()}  # type: ignore[call-overload]
     if empty := [name for name, frame in limited.items() if frame.height == 0]:
         raise DataError(f"the {empty[0]} split has no row with both {settings.source} and {settings.target}")
+    for name, frame in limited.items():
+        texts = [column for column in ("source", "pair", "target") if column in frame.columns]
+        place = frame.select(pl.any_horizontal(pl.col(texts).str.contains(PAIRED, literal=True))).to_series().arg_max()
+        if place is not None and any(PAIRED in frame[column][place] for column in texts):
+            raise DataError(f"example {place} of the {name} split holds a NUL character; pareft prepare table leaves such rows out")
+        if frame["id"].null_count():
+            raise DataError(f"the {name} split has rows without an id; give every row one, or leave the column out")
     return limited
 
 

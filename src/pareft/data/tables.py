@@ -14,6 +14,7 @@ from pareft.data.sections import Pair
 from pareft.data.sources import looks_like_file, read_hub
 from pareft.errors import DataError
 from pareft.files import hash_file
+from pareft.settings import PAIRED
 
 ROWS_PER_BATCH = 1000  # at most,
 CHARACTERS_PER_BATCH = 2**22  # and with no more text
@@ -155,4 +156,6 @@ def _join(source: Any, target: Any) -> Pair | str:
         return "no text"
     if not source.strip() or not target.strip():
         return "empty text"
+    if PAIRED in source + target:
+        return "NUL byte"
     return "invalid UTF-8" if has_surrogates(source + target) else Pair(source, target)

@@ -1,5 +1,6 @@
 """Tasks whose targets are labels, numbers or options: which there are, and targets as a classifier learns them."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from pareft.errors import DataError
@@ -8,6 +9,7 @@ from pareft.settings import EITHER, list_answers
 
 Labels = tuple[str, ...]  # a classifier's, in the order of its outputs; none for one number
 MOST = 1000  # labels; more are texts
+SHOWN, SHORT = 20, 20  # of no more labels, none of which has more characters, one is told: others may be a patient's text
 
 
 def find_labels(splits: Mapping[str, pl.DataFrame], *, where: str) -> Labels:
@@ -24,20 +26,36 @@ def find_labels(splits: Mapping[str, pl.DataFrame], *, where: str) -> Labels:
             found, key=lambda label: (not label.lstrip("-").isdecimal(), int(label) if label.lstrip("-").isdecimal() else 0, label)
         )
     )
+    known = set(labels)
     for name, frame in splits.items():
-        if unknown := sorted(set(frame["target"]) - set(labels)):
+        place = next((place for place, target in enumerate(frame["target"]) if target not in known), None)
+        if place is not None:
             raise DataError(
-                f"{where}: the {name} split has the label {unknown[0]!r}, which no training example has ({', '.join(labels[:20])})"
+                f"{where}: {_describe(frame['target'][place], labels)} of example {place} of the {name} split is none that a "
+                f"training example has; there are {len(labels)}{_list(labels)}"
             )
     return labels
+
+
+def _describe(label: str, labels: Labels) -> str:
+    return f"the label {label!r}" if _are_short((*labels, label)) else "the label"
+
+
+def _list(labels: Labels) -> str:
+    return f": {', '.join(labels)}" if _are_short(labels) else ""
+
+
+def _are_short(labels: Labels) -> bool:
+    return len(labels) <= SHOWN + 1 and max(map(len, labels)) <= SHORT
 
 
 def check_numbers(splits: Mapping[str, pl.DataFrame], *, where: str) -> None:
     """Raise `DataError` if a target is no number."""
     for name, frame in splits.items():
         numbers = frame["target"].str.strip_chars().cast(pl.Float64, strict=False)
-        if (missing := frame.filter(numbers.is_null() | ~numbers.is_finite())).height:
-            raise DataError(f"{where}: {missing['target'][0]!r} of the {name} split is no number, and data.task is regression")
+        place = (numbers.is_null() | ~numbers.is_finite()).arg_max()
+        if place is not None and (numbers[place] is None or not math.isfinite(numbers[place])):
+            raise DataError(f"{where}: the target of example {place} of the {name} split is no number, and data.task is regression")
 
 
 def name_options(splits: Mapping[str, pl.DataFrame], *, where: str) -> dict[str, pl.DataFrame]:
@@ -51,11 +69,14 @@ def name_options(splits: Mapping[str, pl.DataFrame], *, where: str) -> dict[str,
     for name, frame in splits.items():
         most = int(frame["options"].list.len().max() or 0)
         targets, options = [], []
-        for place, (target, given) in enumerate(zip(frame["target"], frame["options"], strict=True)):
-            texts = [str(option) for option in given]
+        for place, (target, given) in enumerate(zip(frame["target"], frame["options"].to_list(), strict=True)):
+            texts = [str(option) for option in given or ()]
             number = find_right(target, texts)
             if len(texts) < 2 or not 0 <= number < len(texts):
-                raise DataError(f"{where}: {target!r} of example {place} of the {name} split is none of its {len(texts)} options")
+                raise DataError(
+                    f"{where}: the target of example {place} of the {name} split is none of its {len(texts)} options, of which "
+                    "there are to be two at least"
+                )
             targets.append(target if EITHER in target else texts[number])
             options.append(texts + [""] * (most - len(texts)))
         found[name] = frame.with_columns(target=pl.Series(targets), options=pl.Series(options, dtype=pl.List(pl.String)))

@@ -8,6 +8,7 @@ from sacrebleu import corpus_bleu
 
 from pareft.errors import DataError
 from pareft.evaluation.metrics import METRICS, compute
+from pareft.evaluation.uncertainty import intervals
 from pareft.settings import BertScoreSettings, EvaluateSettings, SummacSettings
 
 OFFLINE = [name for name in METRICS if name not in ("regression", "f1")]  # whose references are no texts
@@ -177,11 +178,22 @@ def test_models_that_cannot_be_used_say_what_to_give(settings, tmp_path):
         score("summac", convolution=str(tmp_path / "weights.bin"))
 
 
+def test_an_interval_of_groups_holds_its_value():
+    """Groups are drawn whole: of answers drawn one by one, most wrong ones would leave a group that looks right."""
+    draw = random.Random(0)
+    right = [draw.random() < 0.75 for _ in range(600)]
+    ids = [f"{number // 6}::{number}" for number in range(600)]
+    scores = compute(["f1"], ["1" if one else "0" for one in right], ["1"] * 600, ids=ids)
+    found = intervals(scores)["group_exact_match"]
+    assert found.low < found.value < found.high
+
+
 def test_f1_is_of_the_label_1_and_groups_count_as_a_whole():
     scores = compute(["f1"], ["1", "0", "1", "1"], ["1", "1", "0", "1"], ids=["a::0", "a::1", "b::2", "c::3"])
     assert scores.corpus["f1"] == pytest.approx(100 * 2 * 2 / (2 * 2 + 1 + 1))
     assert scores.corpus["group_exact_match"] == pytest.approx(100 / 3)
-    assert scores.totals["group_exact_match"].score([0, 0, 1, 2]) == pytest.approx(50)
+    assert scores.totals["group_exact_match"].score([0, 0, 1, 2]) == pytest.approx(100 * 2 / 3)  # groups b, c and c
+    assert scores.totals["group_exact_match"].score([1, 0, 1, 0]) == pytest.approx(0)  # a stays wrong as a whole
     assert "group_exact_match" not in compute(["f1"], ["1"], ["1"], ids=["a"]).corpus
     with pytest.raises(DataError, match="neither 0 nor 1"):
         compute(["f1"], ["yes"], ["yes"])

@@ -81,11 +81,13 @@ class AllRight:
     right: Any
 
     def score(self, weights: Any = None) -> float:
-        """The corpus score; with `weights` (n), of a corpus that holds every example so many times, of the groups it has."""
-        there = np.ones(len(self.right)) if weights is None else np.asarray(weights) > 0
-        held = np.bincount(self.group, there)
-        wrong = np.bincount(self.group, there * ~self.right)
-        return 100 * float((wrong[held > 0] == 0).mean()) if held.any() else math.nan
+        """The corpus score; with `weights` (n), of a corpus that holds every group as often as its first example: groups are drawn
+        whole, as one without its wrong answers would be right.
+        """
+        _, first = np.unique(self.group, return_index=True)
+        right = np.bincount(self.group, ~self.right) == 0
+        held = np.ones(len(first)) if weights is None else np.asarray(weights)[first]
+        return 100 * float((held * right).sum() / held.sum()) if held.any() else math.nan
 
 
 def f1(predictions: Sequence[str], references: Sequence[str], ids: Sequence[Any] | None = None) -> Scores:
