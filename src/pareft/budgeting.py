@@ -22,6 +22,7 @@ from pareft.pruning.choosing import Kept, Limits, choose
 from pareft.pruning.depth import RULES
 from pareft.pruning.gates import gate
 from pareft.pruning.scores import Scores
+from pareft.pruning.searching import has_blocks
 from pareft.records import BudgetLine, PlanningRecord, TriedRecord
 
 Keeper = Callable[[Counts], Kept]
@@ -51,6 +52,10 @@ def plan_within(
     ]
     if not within:
         raise PlanError(_say_smallest(budgets, costs, limits, given.limits))
+    if by == "angular":
+        within = [counts for counts in within if has_blocks(_fix(given.limits, counts))]
+        if not within:
+            raise PlanError("never_drop leaves no blocks of layers whose going would be within the budget")
     progress.start(f"choose layers by {by}", None)
     keep, scores = _make_keeper(by, given)
     tried: list[TriedRecord] = []
@@ -95,6 +100,8 @@ def _make_keeper(by: str, given: Calibration) -> tuple[Keeper, Scores]:
     depths = given.limits.depths
     if by in RULES:
         return lambda counts: {stack: RULES[by](depth, counts[stack]) for stack, depth in depths.items()}, {}
+    assert given.model  # once, for all numbers of layers
+    assert given.batches
     find: Any = CRITERIA[by]  # type: ignore[index]
     if by == "angular":
         return lambda counts: find(_with_counts(given, counts))[0], {}
@@ -104,10 +111,13 @@ def _make_keeper(by: str, given: Calibration) -> tuple[Keeper, Scores]:
 
 def _with_counts(given: Calibration, counts: Counts) -> Calibration:
     """As a calibration with numbers of layers; its model is the same."""
-    limits = replace(given.limits, counts=dict(counts), total=None, least=1, symmetric=False)
-    other = replace(given, limits=limits)
+    other = replace(given, limits=_fix(given.limits, counts))
     other.__dict__ |= {name: value for name, value in given.__dict__.items() if name in ("model", "rows", "batches")}
     return other
+
+
+def _fix(limits: Limits, counts: Counts) -> Limits:
+    return replace(limits, counts=dict(counts), total=None, least=1, symmetric=False)
 
 
 def _measure_losses(given: Calibration, plans: Sequence[Kept], progress: Progress) -> list[float]:

@@ -31,7 +31,7 @@ def share_out(recipe: Recipe, equal: Equal, efficiency: EfficiencyRecord | None,
     if equal == "time":
         if efficiency is None:
             raise RunError("equal time is shared out by measured steps, and this recipe measures none (measure: null)")
-        costs = {name: efficiency.arms[name].median_step_seconds for name in arms}
+        costs = {name: efficiency.arms[name].median_step_seconds * arm.train.accumulation for name, arm in arms.items()}
     else:
         costs = {name: _count(found) for name, found in prepared.items()}
     first = next(iter(arms))

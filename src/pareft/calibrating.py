@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from pareft.data.encoding import encode
-from pareft.data.prepared import digest_frames
+from pareft.data.prepared import digest_frames, list_sources
 from pareft.errors import ModelError
 from pareft.evaluation.generation import make_batches, write_batch
 from pareft.evaluation.metrics import compute
@@ -97,7 +97,7 @@ class Calibration:
         assert self.recipe
         assert self.tokenizer
         data, settings = self.recipe.data, self.recipe.evaluate.model_copy(update={"num_beams": 1})
-        numbered = enumerate(data.prefix + text for text in self.rows["source"])
+        numbered = enumerate(list_sources(self.rows, prefix=data.prefix))
         written: dict[Any, str] = {}
         for batch in make_batches(numbered, self.tokenizer, settings, max_source_tokens=data.max_source_tokens):
             written |= zip(batch.ids, write_batch(self.model, self.tokenizer, batch, settings), strict=True)

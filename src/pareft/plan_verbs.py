@@ -154,11 +154,12 @@ def parse_keep(text: str) -> int | float | dict[str, int | float]:
 def _parse_amount(text: str) -> int | float:
     try:
         amount = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
-    except ValueError as error:
+        whole = int(amount)
+    except (ValueError, OverflowError) as error:
         raise PlanError(
             f"--keep: {text!r} is no number of layers; write 8, 50%, encoder=10,decoder=6, or total=16 for all stacks together"
         ) from error
-    return int(amount) if amount == int(amount) and "%" not in text else amount
+    return whole if amount == whole and "%" not in text else amount
 
 
 def parse_budget(texts: list[str]) -> dict[str, str]:

@@ -1,6 +1,10 @@
 """Kinds of processes in which the script that starts them is not run once more, so that it needs no `if __name__ == "__main__"`."""
 
+import multiprocessing
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_all_start_methods
@@ -48,3 +52,16 @@ if "forkserver" in get_all_start_methods():
         Process = _Forked
 
     FORKSERVER = _ForkServerContext()
+
+
+def follow_parent() -> None:
+    """Leave interrupts to the parent, and end when it is killed: what a process of a pool begins with."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -26,6 +26,12 @@ def test_same_plan_for_the_same_base(base):
     assert pareft.plan(base).to_json() == pareft.plan(base).to_json()
 
 
+@pytest.mark.parametrize("units", [{"heads": {"encoder.self": {0: 2}}}, {"neurons": {"encoder": {0: 256}}}])
+def test_how_many_units_stay_is_not_which(base, units):
+    with pytest.raises(PlanError):
+        pareft.plan(base, **units)
+
+
 def test_a_changed_plan_is_refused(base):
     values = json.loads(pareft.plan(base).to_json())
     values["layers"]["encoder"] = [0, 1]

@@ -146,6 +146,32 @@ def test_a_base_that_is_stored_quantised_loses_layers_and_nothing_else(folder, b
         pareft.cut(model, plan)
 
 
+@pytest.mark.parametrize("asked", ["auto", torch.bfloat16])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"load_in_8bit": True},
+        {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+        {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True},
+    ],
+    ids=["8-bit", "4-bit", "4-bit twice"],
+)
+def test_a_base_that_is_stored_quantised_in_bf16_is_what_stock_loads(tmp_path, how, asked):
+    """Its scales are float32, and are read as that by their bytes: cast, they would be anything."""
+    torch.manual_seed(0)
+    MAKERS["llama"]().to(torch.bfloat16).save_pretrained(tmp_path / "base")
+    kind = hf.LlamaForCausalLM
+    kind.from_pretrained(tmp_path / "base", dtype=torch.bfloat16, quantization_config=hf.BitsAndBytesConfig(**how)).save_pretrained(
+        tmp_path / "stored"
+    )
+    stock = kind.from_pretrained(tmp_path / "stored", dtype=torch.bfloat16).eval()
+    model = pareft.load(tmp_path / "stored", dtype=asked)
+    inputs = make_inputs(stock)
+    found, expected = logits(model, inputs), logits(stock, inputs)
+    assert expected.isfinite().all()
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_device_map_is_honoured(folder):
     plan = pareft.plan(folder, layers=keep(folder))
     for device in ("cpu", "meta"):

@@ -5,10 +5,13 @@ import random
 
 import pytest
 import torch
+from conftest import save_base
 from test_width import choose_units, even, uneven
 from tiny import WIDE, drop_first, encoder_inputs, logits, make_inputs, make_model
 
 import pareft
+from pareft.adapter_settings import LoraSettings
+from pareft.errors import AdapterError
 from pareft.models.padding import pad
 from pareft.models.surgery import cut
 
@@ -59,6 +62,25 @@ def test_what_a_config_can_say_needs_no_plan(name, folder, tmp_path):
     plan = pareft.plan(folder, layers=chosen["layers"], neurons=chosen["neurons"])
     pareft.save(pareft.load(folder, plan), tmp_path / "saved")
     assert_same_function(type(whole).from_pretrained(tmp_path / "saved").eval(), cut(whole, plan))
+
+
+def test_a_model_takes_the_place_of_an_adapter_and_no_adapter_lies_beside_a_model(tmp_path):
+    """transformers adds an adapter that lies beside a model to it, and says nothing."""
+    base = save_base("bart", tmp_path / "base")
+    model = pareft.attach(pareft.load(base, pareft.plan(base, layers={"encoder": [0, 1]})), LoraSettings(rank=2, dropout=0.0))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.1)
+    pareft.save(model, tmp_path / "out")
+    merged = model.merge_and_unload()
+    pareft.save(merged, tmp_path / "out")
+    stock = type(merged).from_pretrained(tmp_path / "out").eval()
+    inputs = make_inputs(merged)
+    torch.testing.assert_close(logits(stock, inputs), logits(merged.eval(), inputs))
+    other = pareft.attach(pareft.load(base), LoraSettings(rank=2))
+    with pytest.raises(AdapterError, match=r"holds a model, .*; give another folder"):
+        pareft.save(other, tmp_path / "out")
 
 
 @pytest.mark.parametrize("seed", [4, 5, 6])

@@ -6,11 +6,14 @@ from conftest import call
 import pareft
 from pareft import budgeting
 from pareft.budgeting import find_front, list_counts
-from pareft.errors import PareftError
+from pareft.errors import MeasurementError, PareftError
 from pareft.models.structure import count_parameters
+from pareft.planner import costs, reference, writers
 from pareft.planner.amounts import UNITS, read_budgets, say_amount
+from pareft.planner.arms import open_arm
 from pareft.planner.costs import Cost
 from pareft.planning import choose_within
+from pareft.processes import follow_parent
 from pareft.pruning.choosing import Limits
 from pareft.recipe import resolve
 from pareft.records import PlanningRecord
@@ -58,6 +61,43 @@ def test_what_turns_out_to_take_more_is_passed_over(recipe, bases, known, monkey
     plan, record = choose_within(bases["bart"], {"step_time": "90%"}, by="even", data=recipe, examples=6)
     assert {stack: len(kept) for stack, kept in plan.layers.items()} != spoilt
     assert [tried.layers for tried in record.tried if not tried.within] == [spoilt]
+
+
+def test_numbers_whose_blocks_would_take_what_must_stay_are_passed_over(recipe, bases, known):
+    plan, record = choose_within(
+        bases["bart"], {"step_time": "93%"}, by="angular", data=recipe, examples=6, never_drop={"encoder": [3]}
+    )
+    assert 3 in plan.layers["encoder"]
+    assert all(8 - tried.layers["encoder"] <= 4 for tried in record.tried)  # no block of five is without layer 3
+    with pytest.raises(PareftError, match="never_drop leaves no blocks"):
+        choose_within(
+            bases["bart"],
+            {"step_time": "93%"},
+            by="angular",
+            data=recipe,
+            examples=6,
+            never_drop={"encoder": [0, 2, 4, 6], "decoder": [0, 2, 4]},
+        )
+
+
+def test_a_killed_planner_leaves_no_process(recipe, monkeypatch):
+    """Processes of a pool wait for orders for ever, unless they look after who started them."""
+    asked = []
+
+    def refuse(*_, initializer=None, **__):
+        asked.append(initializer)
+        raise RuntimeError
+
+    arm = open_arm("", recipe)
+    for module, ask in (
+        (costs, lambda: costs._find_latency(arm)),
+        (reference, lambda: reference.measure_reference(arm, [], recomputing=False)),
+        (writers, lambda: writers.measure_beside(arm)),
+    ):
+        monkeypatch.setattr(module, "ProcessPoolExecutor", refuse)
+        with pytest.raises(MeasurementError):
+            ask()
+    assert asked == [follow_parent] * 3
 
 
 def test_layers_that_must_stay_do(recipe, bases, known):

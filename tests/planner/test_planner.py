@@ -209,7 +209,8 @@ def test_a_grid_is_every_combination_once(recipe):
 @pytest.mark.parametrize(
     ("axis", "said"),
     [("layer=3", "Did you mean layers"), ("rank=", "give rank once"), ("rank=x", "no number"), ("layers=3+3+3", "2 stacks"),
-     ("lengths=12", "SOURCE/TARGET"), ("batch=0", "train.batch_size"), ("dtype=fp8", "train.precision"), ("layers=9", "keep: 9")],
+     ("lengths=12", "SOURCE/TARGET"), ("batch=0", "train.batch_size"), ("batch=[4", "no value of"),
+     ("dtype=fp8", "train.precision"), ("layers=9", "keep: 9")],
 )  # fmt: skip
 def test_a_grid_that_cannot_be_is_refused(values, tmp_path, monkeypatch, capsys, axis, said):
     path = tmp_path / "recipe.yaml"

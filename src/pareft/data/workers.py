@@ -1,9 +1,7 @@
 """A function over a stream by several processes, in the stream's order and with no more of it in memory than they have in hand."""
 
-import multiprocessing
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,7 +10,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from pareft.errors import RunError
-from pareft.processes import SPAWN
+from pareft.processes import SPAWN, follow_parent
 
 SMALL_BYTES = 2**27  # for which starting processes does not pay
 MOST_WORKERS = 8
@@ -35,7 +33,7 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], *, w
         yield from map(function, items)
         return
     under_way: deque[Future[Result]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=SPAWN, initializer=_follow_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=SPAWN, initializer=follow_parent) as pool:
         try:
             for item in items:
                 with _hold_interrupts():
@@ -62,16 +60,3 @@ def _hold_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _follow_parent() -> None:
-    """Leave interrupts to the parent, and end when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

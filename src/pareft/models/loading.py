@@ -75,7 +75,7 @@ def load(
         model, report = build.from_pretrained(
             None,
             config=config,
-            state_dict=dict(read_pieces(tensors, pieces, _make_choice(build, wanted))),
+            state_dict=dict(read_pieces(tensors, pieces, _make_choice(build, source.config, wanted))),
             dtype=wanted,
             device_map=device_map,
             quantization_config=quantization_config,
@@ -131,7 +131,7 @@ def load_beside(
     shared = {piece.name: frozen[new] for new, piece in pieces.items() if new in frozen and piece.slice is None}
     read = {name: Piece(name) for name in tensors if name not in shared}
     build = find_class(base.config, None)
-    found = dict(read_pieces(tensors, read, _make_choice(build, dtype)))
+    found = dict(read_pieces(tensors, read, _make_choice(build, base.config, dtype)))
     config = prune_config(base.config, plan.whole())
     device = {"": model.device} if model.device.type != "cpu" else None  # without it, everything would be moved to the processor
     whole, report = build.from_pretrained(
@@ -173,13 +173,16 @@ def _choose_dtype(dtype: Dtype, config: PreTrainedConfig) -> Dtype:
     return found
 
 
-def _make_choice(build: type[PreTrainedModel], dtype: Dtype) -> Callable[[str, torch.dtype], torch.dtype]:
-    """As what a tensor is read; what transformers keeps in float32 (T5's `wo` in fp16) stays as it is stored."""
+def _make_choice(build: type[PreTrainedModel], config: PreTrainedConfig, dtype: Dtype) -> Callable[[str, torch.dtype], torch.dtype]:
+    """As what a tensor is read; what transformers keeps in float32 (T5's `wo` in fp16) stays as it is stored, and so does all of a
+    base that is stored quantised: its scales are read as float32 by their bytes.
+    """
+    quantised = getattr(config, "quantization_config", None) is not None
     kept = [*(build._keep_in_fp32_modules_strict or ()), *((build._keep_in_fp32_modules or ()) if dtype == torch.float16 else ())]
     half = dtype in (torch.float16, torch.bfloat16)
 
     def choose(name: str, stored: torch.dtype) -> torch.dtype:
-        if dtype == "auto" or not stored.is_floating_point or (half and any(part in name.split(".") for part in kept)):
+        if quantised or dtype == "auto" or not stored.is_floating_point or (half and any(part in name.split(".") for part in kept)):
             return stored
         return dtype
 

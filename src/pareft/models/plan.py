@@ -217,12 +217,16 @@ def _number(layer: object) -> int | None:
     return int(layer) if isinstance(layer, int | str) and str(layer).isdecimal() and str(int(layer)) == str(layer) else None
 
 
+def _is_whole(kept: Any, width: int) -> bool:
+    return isinstance(kept, list | tuple) and list(kept) == list(range(width))
+
+
 def _whole_left_out(units: Any, widths: Mapping[str, int]) -> Any:
     """Leave out layers that keep everything, so that equal plans look equal; what is malformed is left for the check."""
     if not isinstance(units, Mapping) or not all(isinstance(by_layer, Mapping) for by_layer in units.values()):
         return units
     narrowed = {
-        key: {layer: kept for layer, kept in by_layer.items() if list(kept or ()) != list(range(widths.get(key, 0)))}
+        key: {layer: kept for layer, kept in by_layer.items() if not _is_whole(kept, widths.get(key, 0))}
         for key, by_layer in units.items()
     }
     return {key: by_layer for key, by_layer in narrowed.items() if by_layer}

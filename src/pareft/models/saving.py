@@ -12,11 +12,14 @@ from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.surgery import known_plan
 from pareft.models.width import fits_stock
 
+REPLACED = ("model*.safetensors*", "pytorch_model*.bin*", "adapter_model.*", "adapter_config.json", PLAN_FILE)
+
 
 def save_checkpoint(
     model: PreTrainedModel, folder: Path, *, tokenizer: PreTrainedTokenizerBase | None = None, trained: bool = False
 ) -> None:
-    """Save a model, replacing an older one: whole, or not at all. `load(folder)` reads it back.
+    """Save a model, replacing an older one, or an adapter, which transformers would add to it: whole, or not at all. `load(folder)`
+    reads it back.
 
     It is a stock checkpoint, which stock transformers loads, unless layers differ in width in a way the config cannot say; then
     pareft alone loads it, by the `plan.json` beside the weights. A `trained` model no longer is its base under its plan, and does
@@ -33,7 +36,7 @@ def save_checkpoint(
     plan = known_plan(model)
     if trained:
         forget_fingerprint(model.config)
-    with fill_folder(folder, replacing=("model*.safetensors*", "pytorch_model*.bin*", PLAN_FILE)) as temporary:
+    with fill_folder(folder, replacing=REPLACED) as temporary:
         model.save_pretrained(temporary)
         if tokenizer:
             tokenizer.save_pretrained(temporary)

@@ -17,6 +17,7 @@ from pareft.planner import forecast
 from pareft.planner.arms import Arm
 from pareft.planner.reference import FEW
 from pareft.planner.writers import open_writer
+from pareft.processes import follow_parent
 from pareft.progress import SILENT, Progress
 from pareft.recipe import override, resolve
 from pareft.runtime import seed_everything
@@ -107,7 +108,7 @@ def _find_latency(arm: Arm) -> Cost:
     depths = arm.plan.depths
     points = _lessen({stack: min(FEW + MORE, depth) for stack, depth in depths.items()})
     try:
-        with ProcessPoolExecutor(1, mp_context=open_context(__name__)) as pool:
+        with ProcessPoolExecutor(1, mp_context=open_context(__name__), initializer=follow_parent) as pool:
             seconds = pool.submit(time_writing, [arm.keep(counts) for counts in points]).result()
     except Exception as error:
         said = str(error).strip().splitlines() or [type(error).__name__]

@@ -41,7 +41,13 @@ def _change_lengths(text: str, recipe: Recipe) -> Lines:
 
 
 def _line(key: str) -> Callable[[str, Recipe], Lines]:
-    return lambda text, recipe: {key: yaml.safe_load(text)}
+    def read(text: str, recipe: Recipe) -> Lines:
+        try:
+            return {key: yaml.safe_load(text)}
+        except (yaml.YAMLError, ValueError) as error:
+            raise RecipeError(f"--grid: {text!r} is no value of {key}") from error
+
+    return read
 
 
 AXES: dict[str, Callable[[str, Recipe], Lines]] = {

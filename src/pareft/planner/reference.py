@@ -20,6 +20,7 @@ from pareft.forking import open_context
 from pareft.models.structure import count_parameters
 from pareft.planner.arms import Arm
 from pareft.planner.record import Reference
+from pareft.processes import follow_parent
 from pareft.runtime import choose_device, free_memory, peak_memory_bytes, reset_peak_memory, seed_everything
 from pareft.stepping import Stepper
 from pareft.tuning.fast import quicken
@@ -54,9 +55,9 @@ def measure_reference(arm: Arm, others: Sequence[Arm], *, recomputing: bool) -> 
     """
     small, larger = choose_reference(arm), _keep(arm, MORE)
     try:
-        with ProcessPoolExecutor(1, mp_context=open_context(__name__)) as pool:
+        with ProcessPoolExecutor(1, mp_context=open_context(__name__), initializer=follow_parent) as pool:
             reference = pool.submit(_measure, small, list(others), recomputing).result()
-        with ProcessPoolExecutor(1, mp_context=open_context(__name__)) as pool:
+        with ProcessPoolExecutor(1, mp_context=open_context(__name__), initializer=follow_parent) as pool:
             tensors, process = pool.submit(_measure_memory, larger, recomputing).result()
         more = tensors - reference.tensor_bytes
         share = (process - reference.process_bytes) / more if more > 0 else 0.0

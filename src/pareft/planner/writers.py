@@ -12,6 +12,7 @@ from pareft.forking import open_context
 from pareft.models.checkpoint import load_tokenizer
 from pareft.models.structure import count_parameters
 from pareft.planner.arms import Arm
+from pareft.processes import follow_parent
 from pareft.runtime import choose_device, choose_writing_precision, free_memory, peak_memory_bytes, reset_peak_memory
 
 Write = Callable[[int], None]  # for so many sources; each text is as long as it may be
@@ -60,7 +61,7 @@ def measure_beside(arm: Arm) -> int:
         MeasurementError: it failed there.
     """
     try:
-        with ProcessPoolExecutor(1, mp_context=open_context(__name__)) as pool:
+        with ProcessPoolExecutor(1, mp_context=open_context(__name__), initializer=follow_parent) as pool:
             return max(0, pool.submit(measure_writing, arm).result() - trace_arm_writing(arm))
     except Exception as error:
         raise MeasurementError(f"the writing of {arm.name} with few layers could not be measured: {error}") from error

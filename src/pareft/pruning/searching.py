@@ -68,6 +68,11 @@ def check_blocks(limits: Limits) -> None:
             raise PlanError(f"never_drop leaves no block of {count} {stack} layers that could go")
 
 
+def has_blocks(limits: Limits) -> bool:
+    """Whether a block of every stack could go, with numbers of layers."""
+    return all(_list_starts(stack, count, limits) for stack, count in _count_dropped(limits).items())
+
+
 def drop_blocks(model: PreTrainedModel, batches: Batches, limits: Limits) -> tuple[Kept, Scores]:
     """Of every stack the block of layers goes that moves states least, of equals the latest, and none that must stay.
 

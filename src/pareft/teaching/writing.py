@@ -10,6 +10,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from pareft.artefact import load_writer, make_writer
+from pareft.data.prepared import list_sources
 from pareft.errors import RunError
 from pareft.evaluation.generation import Reading
 from pareft.evaluation.predictions import Predictions, make_key, predict, write_rows
@@ -45,7 +46,7 @@ def write_targets(teacher: Teacher, prepared: Prepared, folder: Path, progress: 
             predict(
                 model,
                 teacher.tokenizer,
-                zip(frame["id"], (recipe.data.prefix + text for text in frame["source"]), strict=True),
+                zip(frame["id"], list_sources(frame, prefix=recipe.data.prefix), strict=True),
                 written,
                 how,
                 reading=Reading(recipe.data.max_source_tokens),

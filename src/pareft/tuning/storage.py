@@ -104,6 +104,8 @@ def list_parameters(model: PeftModel) -> dict[str, torch.Tensor]:
 
 
 def _fill(folder: Path) -> AbstractContextManager[Path]:
+    if (folder / "config.json").is_file():
+        raise AdapterError(f"{folder} holds a model, which is loaded as one with every adapter beside it; give another folder")
     return fill_folder(folder, replacing=("adapter_model.*", CONFIG, PLAN_FILE))
 
 
