@@ -3,6 +3,7 @@
 import pytest
 from test_cli import call
 
+import pareft
 from pareft import measurement
 from pareft.arms import compare
 from pareft.budgets import share_out, stretch
@@ -13,6 +14,7 @@ from pareft.recipe import resolve, select_arm
 from pareft.recipe_file import read_recipe
 from pareft.records import ArmEfficiency, EfficiencyRecord
 from pareft.report.table import write_markdown
+from pareft.settings import MeasureSettings, PruneSettings
 
 
 @pytest.fixture
@@ -45,6 +47,28 @@ def test_an_arm_that_steps_in_half_the_time_takes_twice_the_steps(recipe):
     assert (arm.max_steps, arm.warmup_steps, arm.evaluate_every) == (8, 2, 2 * was.evaluate_every)
     assert select_arm(stretched, "full").train == select_arm(recipe, "full").train
     assert digest_arm(select_arm(stretched, "lora+l-prun")) == digest_arm(select_arm(recipe, "lora+l-prun"))  # the same steps
+
+
+def test_a_step_of_several_batches_takes_as_many_times_as_long(values):
+    """What is measured is a batch."""
+    values["arms"]["lora+l-prun"] = {"train": {"accumulation": 2, "max_steps": 4}}
+    recipe = resolve(values)
+    budget = share_out(recipe, "time", make_efficiency(recipe, **{"full": 1.0, "lora+l-prun": 1.0}))
+    assert budget.steps == {"full": 4, "lora+l-prun": 2}
+
+
+def test_a_measurement_is_of_a_plan_and_where_it_writes_of_how(recipe, bases, tmp_path):
+    file, plain = tmp_path / "plan.json", select_arm(recipe, "full")
+    arm, found = plain.model_copy(update={"prune": PruneSettings(plan=str(file))}), []
+    for layers in ([0, 1], [0, 2]):
+        file.write_text(pareft.plan(bases["bart"], layers={"encoder": layers}).to_json())
+        found.append(digest_arm(arm))
+    assert found[0] != found[1]
+    beams = plain.evaluate.model_copy(update={"num_beams": 5})
+    for inference in (0, 1):
+        measured = plain.model_copy(update={"measure": MeasureSettings(inference=inference)})
+        other = measured.model_copy(update={"evaluate": beams})
+        assert (digest_arm(measured) == digest_arm(other)) == (inference == 0)
 
 
 def test_steps_are_measured_against_those_of_the_first_arm(values):

@@ -15,6 +15,7 @@ from pareft.evaluation.generation import Batch
 from pareft.lightening import lighten
 from pareft.readying import prepare
 from pareft.recipe import override, resolve
+from pareft.reporting import collect_report
 from pareft.settings import PAIRED, MeasureSettings
 
 
@@ -108,7 +109,7 @@ def test_early_pruning_of_an_encoder(task, tmp_path):
             {"data.task": "regression", "evaluate.metrics": ["regression"], "train.best_metric": "pearson", "data.target": "one"},
             "is no number",
         ),
-        ({"data.target": "one", "data.limit": {"train": 3}}, "which no training example has|different values"),
+        ({"data.target": "one", "data.limit": {"train": 3}}, "none that a training example has|different values"),
         ({"data.pair": "three"}, "three"),
         ({"prune": {"by": "influence", "keep": 3}}, "magnitude and rules do not"),
         ({"adapt.start": "gap"}, "data.task is classification"),
@@ -211,6 +212,13 @@ def test_options_may_be_columns_and_arms_are_compared(choice, tmp_path):
     assert [row.arm for row in compared.rows] == ["full", "lora"]
     assert compared.headlines == ["exact_match"]
     assert all(row.inference_percent > 0 for row in compared.rows)
+
+
+def test_a_report_of_options_given_as_numbers_shows_their_texts(choice, tmp_path):
+    """The data are known again as the run has learnt them, which is with the right option's text as the target."""
+    compared = pareft.compare(resolve(choice | {"arms": {"lora": {}}, "measure": None}), out=tmp_path / "runs")
+    report = collect_report(compared, {"lora": tmp_path / "runs" / "lora"}, examples=3, show_text=True)
+    assert {example.source for example in report.examples} <= set(pl.read_parquet(tmp_path / "choices.parquet")["text"])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 from pareft.data.sections import FIXES
 from pareft.recipe import Recipe, resolve, select_arm
 from pareft.recipe_file import read_recipe
+from pareft.settings import BestMetric, MetricName
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,6 +51,19 @@ def test_every_key_of_a_recipe_is_documented_with_its_default():
             assert field.is_required()
         elif said != "empty":
             assert yaml.safe_load(said) == field.get_default(call_default_factory=True), key
+
+
+def test_every_metric_is_named():
+    text = (ROOT / "docs/recipes.md").read_text()
+    metrics, best = (
+        next(line for line in text.splitlines() if f"`{key}`" in line) for key in ("evaluate.metrics", "train.best_metric")
+    )
+    assert all(f"`{name}`" in metrics for name in list_names(MetricName))
+    assert all(f"`{name}`" in best for name in list_names(BestMetric) if not name.startswith("rouge"))
+
+
+def list_names(literal):
+    return [name for part in get_args(literal) for name in (list_names(part) if get_args(part) else [part])]
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/**/*.yaml")), ids=lambda path: path.name)

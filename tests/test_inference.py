@@ -1,6 +1,7 @@
 """`pareft evaluate` and `pareft generate`: the run's own scores again, the same file after a kill and from two processes."""
 
 import fcntl
+import gzip
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from pareft.data.inputs import open_inputs
 from pareft.errors import DataError, ModelError, PareftError, RecipeError, RunError
 from pareft.evaluation import predictions as module
 from pareft.files import open_alone
+from pareft.frames import pl
 from pareft.recipe import resolve
 from pareft.recipe_file import parse_changes
 from pareft.records import RunRecord
@@ -78,6 +80,19 @@ def test_a_run_evaluated_again_has_its_own_scores(run):
     assert all(score.low <= score.value <= score.high for score in record.scores.values())
     assert json.loads((run / "evaluation" / "test" / "scores.json").read_text())["examples"] == 60
     assert not list((run / "evaluation" / "test").glob(".*"))
+
+
+def test_a_run_whose_data_have_grown_is_not_evaluated(run, tmp_path):
+    """Of one table that is split here, other rows would be the test split, some of which it was trained on."""
+    shutil.copytree(run, tmp_path / "run")
+    shutil.copytree(run.parent, tmp_path / "data", ignore=shutil.ignore_patterns("run", "base"))
+    recipe = (run / "recipe.yaml").read_text()
+    (tmp_path / "run" / "recipe.yaml").write_text(recipe.replace(f"path: {run.parent}", f"path: {tmp_path / 'data'}"))
+    pareft.evaluate(tmp_path / "run")
+    with (tmp_path / "data" / "test.csv").open("a") as file:
+        file.write("one more,one\n")
+    with pytest.raises(RunError, match=r"no longer holds the examples of .*; put the data back"):
+        pareft.evaluate(tmp_path / "run")
 
 
 def test_another_split_other_metrics_and_other_beams(run, tmp_path):
@@ -299,6 +314,9 @@ def test_all_formats_give_the_same_and_keep_ids_and_order(run, tmp_path):
         ("returns", "one\rtwo\r", [("0", 2)]),
         ("wide", "long, " * 50_000 + "\ntwo\n", [("0", 2)]),
         ("long.csv", "id,source\na7," + "long " * 50_000 + "\nb8,two\n", [("a7", 2)]),
+        ("array.json", '[\n{"id": 7, "source": "one"},\n{"id": 8, "source": "two"}\n]\n', [(7, 2)]),
+        ("array", '[\n{"id": 7, "source": "one"},\n{"id": 8, "source": "two"}\n]\n', [(7, 2)]),
+        ("dates", "[**2101-2-3**] one\ntwo\n", [("0", 2)]),
         ("odd.jsonl", '{"id": "\u2028", "source": "one\u2028two"}\n{"id": true, "source": "two"}\n', [("\u2028", 2)]),
     ],
 )
@@ -309,6 +327,34 @@ def test_what_files_begin_with_and_how_ids_are_kept(tmp_path, name, content, exp
         assert [(rows[0][0], inputs.check())] == expected
         assert not rows[0][1].startswith("\ufeff")
         assert rows[1][1] == "two"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("comma.csv", "id,source\n1,Fever, cough\n2,fine\n", "line 2: wrong number of columns"),
+        ("short.csv", "source,id\nFever\n", "line 2: wrong number of columns"),
+        ("twice.csv", "source,id,source\na,1,b\n", "two columns of its first line have one name"),
+        ("quote.csv", 'id,source\n1,"Fever\n2,fine\n', "line 2: broken quoting"),
+        ("latin.csv", b"id,source\n1,Fi\xe8vre\n", "row 1 holds what is no UTF-8"),
+        ("object.json", '{"source": "one"}', "is no JSON array"),
+        ("damaged.parquet", "PAR1", "cannot be read as Parquet"),
+    ],
+)
+def test_a_table_that_loses_text_is_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    with open_inputs(str(tmp_path / name), column="source") as inputs, pytest.raises(DataError, match=message):
+        inputs.check()
+
+
+def test_parquet_and_packed_tables_are_read(tmp_path):
+    frame = pl.DataFrame({"id": [7, 8], "source": ["one", "two"], "other": [[1], [2]]})
+    frame.write_parquet(tmp_path / "in.parquet")
+    (tmp_path / "in.csv.gz").write_bytes(gzip.compress(b"id,source\n7,one\n8,two\n"))
+    for name, first in (("in.parquet", 7), ("in.csv.gz", "7")):
+        with open_inputs(str(tmp_path / name), column="source") as inputs:
+            assert [row[1] for row in inputs.rows()] == ["one", "two"]
+            assert next(inputs.rows())[0] == first
 
 
 def test_nothing_is_written_over_the_input_a_folder_or_a_device(run, tmp_path):
@@ -388,13 +434,14 @@ def test_standard_input_and_a_base(run, tmp_path):
         ('{"id": 1, "source": "x"}\n{"id": 1, "source": "y"}\n', "two rows have the id 1"),
         ('{"text": "x"}\n', "row 1 has no text in 'source': no column source; the columns are text. Name the column with --source"),
         ('{"source": 3}\n', "row 1 has no text in 'source'"),
-        ('{"source": "x"}\n{"source": \n', "line 2 is no JSON"),
-        ('{"source": "x"}\n[1]\n', "line 2 is no JSON object"),
+        ('{"source": "x"}\n{"source": \n', "line 2: broken JSON"),
+        ('{"source": "x"}\n[1]\n', "line 2: no JSON object"),
+        ('{"source": "x\\u00001"}\n', "row 1 holds a NUL character"),
         ('{"source": "x", "id": 1}\n{"source": "y"}\n', "row 2 has no id, unlike those before"),
         ('{"source": "x", "id": [1]}\n', "row 1: its id is neither a text nor a finite number"),
         ('{"source": "x", "id": 1e400}\n', "row 1: its id is neither a text nor a finite number"),
-        ('{"source": "\\ud800"}\n', "row 1 holds half a surrogate pair"),
-        ("[" * 100_000 + "\n", "cannot be read as jsonl"),
+        ('{"source": "\\ud800"}\n', "row 1 holds what is no UTF-8, or half a surrogate pair"),
+        ("[" * 100_000 + "\n", "line 1: broken JSON"),
         ("", "has no rows"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,12 +13,14 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 import pareft
 from pareft import pipeline, scoring
-from pareft.errors import DataError, PareftError, RunError
+from pareft.artefact import make_writer
+from pareft.errors import DataError, PareftError, RecipeError, RunError
 from pareft.evaluation import predictions
 from pareft.readying import prepare
 from pareft.recipe import resolve, select_arm
 from pareft.recipe_file import read_recipe
 from pareft.records import RunRecord
+from pareft.run_folder import hold
 from pareft.tuning import training
 
 TIMINGS = {"train_seconds", "train_evaluation_seconds", "evaluate_seconds", "history"}
@@ -26,6 +29,22 @@ TIMINGS = {"train_seconds", "train_evaluation_seconds", "evaluate_seconds", "his
 def without_timings(record):
     losses = [entry["loss"] for entry in record.history if "loss" in entry]
     return record.model_dump(exclude=TIMINGS) | {"losses": losses}
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+def interrupt_at(patch, step):
+    """Training is interrupted after so many steps."""
+    stopped = training._Report.on_step_end
+
+    def stop(self, args, state, control, **more):
+        if state.global_step == step:
+            raise KeyboardInterrupt
+        stopped(self, args, state, control, **more)
+
+    patch.setattr(training._Report, "on_step_end", stop)
 
 
 @pytest.fixture
@@ -185,6 +204,87 @@ def test_a_run_killed_in_its_last_evaluation_goes_on_there(any_recipe, tmp_path,
     assert not (tmp_path / "run/checkpoints").exists()
 
 
+@pytest.mark.parametrize("changes", [{"arms.full.prune": None}, {"arms.full.adapt": {"method": "bottleneck", "rank": 4}}])
+def test_a_trained_model_writes_in_the_precision_of_the_evaluation(any_recipe, tmp_path, monkeypatch, changes):
+    """accelerate has the model that it trains compute in the training's precision for ever."""
+    held = []
+    monkeypatch.setattr(pipeline, "make_writer", lambda model, **how: held.append(model) or make_writer(model, **how))
+    pareft.run(any_recipe, {"train.precision": "bf16"} | changes, out=tmp_path / "run", arm="full")
+    assert not {"forward", "_original_forward"} & set(vars(held[0]))
+    dtypes = []
+    hook = next(module for module in held[0].modules() if isinstance(module, torch.nn.Linear))
+    hook.register_forward_hook(lambda module, inputs, output: dtypes.append(output.dtype))
+    ids = torch.ones(1, 4, dtype=torch.long)
+    held[0](input_ids=ids, decoder_input_ids=ids)
+    assert set(dtypes) == {torch.float32}
+
+
+@pytest.mark.parametrize("step", [3, None])
+def test_an_unfinished_run_whose_data_have_changed_is_refused(recipe, table, tmp_path, monkeypatch, step):
+    """Of one table, other rows would be the test split now, some of which it was trained on."""
+    with monkeypatch.context() as patch:
+        if step:
+            interrupt_at(patch, step)
+        else:
+            patch.setattr(pipeline, "evaluate_split", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pareft.run(recipe, out=tmp_path / "run", arm="full")
+    with table.open("a") as file:
+        file.write(table.read_text().splitlines()[1] + "\n")
+    with pytest.raises(RunError, match="began with other examples"):
+        pareft.run(recipe, out=tmp_path / "run", arm="full")
+
+
+def test_two_processes_do_not_train_in_one_folder(recipe, tmp_path):
+    with hold(tmp_path / "run"), pytest.raises(RunError, match="another process is training in"), hold(tmp_path / "run"):
+        pytest.fail("both train")
+    with hold(tmp_path / "run"):
+        pass
+
+
+def test_a_finished_run_of_a_plan_that_was_made_anew_is_not_passed_off_for_it(recipe, tmp_path):
+    file = tmp_path / "plan.json"
+    for place, layers in enumerate(([0, 1], [0, 2])):
+        file.write_text(pareft.plan(recipe.base, layers={"encoder": layers}).to_json())
+        if not place:
+            record = pareft.run(recipe, {"arms.full.prune": {"plan": str(file)}}, out=tmp_path / "run", arm="full")
+            assert pareft.run(recipe, {"arms.full.prune": {"plan": str(file)}}, out=tmp_path / "run", arm="full") == record
+    with pytest.raises(RunError, match=r"holds a run of plan .*; give another folder"):
+        pareft.run(recipe, {"arms.full.prune": {"plan": str(file)}}, out=tmp_path / "run", arm="full")
+
+
+def test_a_run_killed_after_its_last_checkpoint_takes_no_further_step(recipe, tmp_path, monkeypatch):
+    changes = {"train.max_steps": 3, "train.evaluate_every": 0.25}
+    whole = pareft.run(recipe, changes, out=tmp_path / "whole", arm="lora+l-prun")
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "save_artefact", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pareft.run(recipe, changes, out=tmp_path / "run", arm="lora+l-prun")
+    resumed = pareft.run(recipe, changes, out=tmp_path / "run", arm="lora+l-prun")
+    assert (resumed.steps, resumed.best_step) == (whole.steps, whole.best_step)
+    assert without_timings(resumed) == without_timings(whole)
+    assert (tmp_path / "run/predictions.jsonl").read_bytes() == (tmp_path / "whole/predictions.jsonl").read_bytes()
+
+
+def test_of_several_cards_a_process_has_one(recipe, tmp_path, monkeypatch):
+    """transformers would spread a process over all of them, with a batch for each."""
+
+    def find(arguments):
+        arguments._n_gpu = 2
+        return torch.device("cpu")
+
+    monkeypatch.setattr(training.Seq2SeqTrainingArguments, "_setup_devices", property(find))
+    arguments = training.make_arguments(recipe.train, examples=16, precision="fp32", seed=1, folder=tmp_path)
+    assert arguments.train_batch_size == recipe.train.batch_size
+
+
+def test_a_batch_that_processes_cannot_share_is_said_before_anything_is_written(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "find_processes", lambda: SimpleNamespace(count=3, first=True))
+    with pytest.raises(RecipeError, match="cannot be shared by 3 processes"):
+        pareft.run(recipe, {"train.batch_size": 4}, out=tmp_path / "run", arm="full")
+    assert not (tmp_path / "run").exists()
+
+
 def test_data_that_have_changed_are_not_scored_again(recipe, table, tmp_path):
     pareft.run(recipe, out=tmp_path / "run", arm="full")
     table.write_text(table.read_text().replace("case", "patient"))
@@ -249,15 +349,8 @@ def test_a_finished_run_is_read_and_not_run_again(recipe, tmp_path, monkeypatch)
 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(recipe, tmp_path, monkeypatch):
     whole = pareft.run(recipe, out=tmp_path / "whole", arm="lora+l-prun")
-    stopped = training._Report.on_step_end
-
-    def interrupt(self, args, state, control, **more):
-        if state.global_step == 3:
-            raise KeyboardInterrupt
-        stopped(self, args, state, control, **more)
-
     with monkeypatch.context() as patch:
-        patch.setattr(training._Report, "on_step_end", interrupt)
+        interrupt_at(patch, 3)
         with pytest.raises(KeyboardInterrupt):
             pareft.run(recipe, out=tmp_path / "run", arm="lora+l-prun")
     assert not (tmp_path / "run" / "record.json").exists()
@@ -314,12 +407,13 @@ def test_more_tokens_than_the_base_has_positions_is_refused(recipe, tmp_path):
 
 
 def test_too_little_memory_is_one_line(recipe, tmp_path, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(pipeline, "build_model", full)
-    with pytest.raises(RunError, match=r"full does not fit .* lower train\.batch_size"):
-        pareft.run(recipe, out=tmp_path / "run", arm="full")
+    for stage in ("build_model", "prepare"):  # which a criterion computes in
+        monkeypatch.setattr(pipeline, stage, full)
+        with pytest.raises(RunError, match=r"full does not fit .* lower train\.batch_size"):
+            pareft.run(recipe, out=tmp_path / "run", arm="full")
 
 
 def test_a_full_disk_while_saving_is_one_line(recipe, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 from typing import get_args
 
+import polars as pl
 import pytest
 from conftest import save_base
 from safetensors.torch import load_file, save_file
@@ -13,7 +14,7 @@ import pareft
 from pareft import arms, calibrating, readying
 from pareft.arms import compare
 from pareft.calibrating import CRITERIA
-from pareft.errors import ModelError, PareftError, PlanError
+from pareft.errors import ModelError, PareftError, PlanError, RecipeError
 from pareft.planning import choose_layers
 from pareft.pruning.depth import RULES
 from pareft.recipe import override, resolve
@@ -152,6 +153,19 @@ def test_rules_keep_what_they_say(bases):
     }
 
 
+@pytest.mark.parametrize(
+    "how", [{"by": "influence", "keep": 4}, {"by": "rouge", "keep": 4}, {"by": "even", "budget": {"memory": "90%"}}]
+)
+def test_where_no_texts_are_written_there_is_no_loss_of_texts(values, bases, tmp_path, how):
+    rows = [{"source": "a", "target": str(number % 2), "options": ["b", "c"]} for number in range(30)]
+    pl.DataFrame(rows).write_parquet(tmp_path / "choices.parquet")
+    data = {"path": str(tmp_path / "choices.parquet"), "options": "options", "max_source_tokens": 16, "max_target_tokens": 8}
+    scored = {"train": values["train"] | {"best_metric": "exact_match"}, "evaluate": {"metrics": ["exact_match"]}}
+    recipe = resolve(values | {"data": data, "arms": {}, "prune": None} | scored)
+    with pytest.raises(RecipeError, match="looks at a loss of texts, and data"):
+        pareft.plan(bases["bart"], data=recipe, **how)
+
+
 def test_the_command_writes_the_plan_and_shows_the_scores(values, bases, tmp_path, monkeypatch, capsys):
     (tmp_path / "recipe.yaml").write_text(json.dumps(values))
     asked = ["plan", bases["bart"], "--by", "influence", "--keep", "encoder=5,decoder=50%", "--data", tmp_path / "recipe.yaml"]
@@ -177,6 +191,8 @@ def test_the_command_writes_the_plan_and_shows_the_scores(values, bases, tmp_pat
     ("arguments", "said"),
     [
         (["--keep", "eight"], "'eight' is no number of layers"),
+        (["--keep", "nan"], "'nan' is no number of layers"),
+        (["--keep", "encoder=inf"], "'inf' is no number of layers"),
         (["--keep", "encoder=3,encoder=4"], "encoder is named twice"),
         (["--keep", "1", "--encoder", "0,1"], "--keep is for layers that are chosen"),
         (["--by", "even", "--encoder", "0,1"], "--by is for layers that are chosen"),

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import polars as pl
 import pytest
 import torch
 from conftest import save_base
@@ -22,6 +23,7 @@ from pareft.measurement import measure
 from pareft.readying import prepare
 from pareft.recipe import resolve, select_arm
 from pareft.records import RunRecord
+from pareft.settings import PAIRED
 from pareft.teaching import writing
 from pareft.teaching.finding import find_teacher
 from pareft.teaching.opening import forecast_bytes, open_teacher
@@ -177,6 +179,25 @@ def test_the_teachers_texts_are_the_targets(values, run_full, monkeypatch):
     written = model.generate(**source, num_beams=3, max_new_tokens=16, no_repeat_ngram_size=3)
     assert seen[0].strip() == prepared.tokenizer.decode(written[0], skip_special_tokens=True).strip()
     assert len(seen) == frame.height
+
+
+def test_a_teacher_reads_the_second_text_too(values, table, run_full, monkeypatch):
+    """What a source is paired with is a part of it for whoever writes for it."""
+    frame = pl.read_csv(table).with_columns(second=pl.lit("and more"))
+    frame.write_csv(table)
+    asked = []
+
+    def write(model, tokenizer, sources, written, settings, **_):
+        asked.extend(sources)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing, "predict", write)
+    values["data"] |= {"pair": "second"}
+    recipe = make(values, teacher="base", logits=0.0, targets="teacher")
+    with pytest.raises(KeyboardInterrupt):
+        pareft.run(recipe, out=run_full / "student", arm="lora+l-prun")
+    assert asked
+    assert all(text.endswith(f"{PAIRED}and more") for _, text in asked)
 
 
 def test_writing_that_is_killed_goes_on_and_is_kept_in_a_cache(values, run_full, monkeypatch):

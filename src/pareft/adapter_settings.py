@@ -18,7 +18,7 @@ class LightSettings(Settings):
     `heads`, `neurons`, `modules`, `ranks`: the part of each that goes; `..._scope`: of every layer or module, or of all together.
     `sparsity`: λ of λ · Σ |mask|; `learning_rate`: of the estimation, `null` is that of the training. `rules`: `count` keeps
     n - ⌊ratio · n⌋; `release` what is above the ratio's quantile, as the paper's release. `carry`: the adapter's weights go on from
-    the estimation, and do not start anew. `by: random` chooses all four at random, without an estimation, as a control.
+    the estimation, and do not start anew. `by: random` chooses all four at random after the same estimation, as a control.
     """
 
     heads: Ratio = 1 / 3

@@ -14,7 +14,7 @@ from pareft.errors import MeasurementError, RecipeError, RunError
 from pareft.evaluation.metrics import compute
 from pareft.evaluation.metrics.scores import Scores, average, join
 from pareft.evaluation.predictions import list_examples, list_values, read_rows
-from pareft.failures import explain_failures
+from pareft.failures import SMALLER_BATCHES, explain_failures
 from pareft.files import make_printable, name_folder, write_atomic
 from pareft.lightening import lighten
 from pareft.measurement import fits, measure, measure_apart
@@ -135,7 +135,8 @@ def _choose_plans(arms: Mapping[str, Recipe], out: Path, progress: Progress) -> 
     """Have criteria and early pruning choose before processes measure side by side, each of which would choose for itself."""
     for arm in arms.values():
         if (arm.prune and arm.prune.criterion) or arm.light:
-            lighten(prepare(arm, plans=out / PLANS, progress=progress), out / PLANS, progress)
+            with explain_failures(out, "choosing what stays"):
+                lighten(prepare(arm, plans=out / PLANS, progress=progress), out / PLANS, progress)
 
 
 def order_arms(arms: Mapping[str, Recipe], out: Path) -> list[str]:
@@ -285,7 +286,7 @@ def _evaluate_untouched(plain: Recipe, folder: Path, progress: Progress) -> dict
             scored: Scores | None = score_again(frame, folder / PREDICTIONS, plain, there=there, here=protocol)
         else:
             write_atomic(folder / RECIPE, write_yaml(plain))
-            with explain_failures(folder, "untouched"):
+            with explain_failures(folder, "untouched", advice=SMALLER_BATCHES):
                 model = make_writer(
                     load(prepared.base, dtype=torch.float32), precision=choose_writing_precision(plain.evaluate.precision)
                 )

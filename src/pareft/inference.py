@@ -13,7 +13,7 @@ from pareft.evaluation.generation import Reading
 from pareft.evaluation.metrics import METRICS
 from pareft.evaluation.predictions import Predictions, make_key, predict, write_rows
 from pareft.evaluation.uncertainty import intervals
-from pareft.failures import explain_failures
+from pareft.failures import SMALLER_BATCHES, explain_failures
 from pareft.files import write_atomic
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.plan import PLAN_FILE, PruningPlan
@@ -22,7 +22,7 @@ from pareft.readying import check_writes, describe_protocol, prepare
 from pareft.recipe import Recipe
 from pareft.recipe_file import change_recipe, read_recipe
 from pareft.records import Protocol, Record, ScoreRecord
-from pareft.run_folder import PREDICTIONS, RECIPE, SCORES, is_run
+from pareft.run_folder import PREDICTIONS, RECIPE, SCORES, is_run, read_record
 from pareft.runtime import choose_writing_precision, find_processes
 from pareft.scoring import evaluate_split
 
@@ -82,27 +82,33 @@ def evaluate(
     prepared = prepare(recipe)
     if split not in prepared.splits:
         raise RecipeError(f"no split {split!r}; there is {', '.join(prepared.splits)}")
+    protocol, record = describe_protocol(prepared), read_record(folder)
+    if record and record.protocol.data_digest != protocol.data_digest:
+        raise RunError(
+            f"{protocol.data} no longer holds the examples of {folder}, and what it was trained on may be in another split now; "
+            "put the data back, or write for others with pareft generate"
+        )
     target, started, processes = Path(out) if out else folder / "evaluation" / split, time.perf_counter(), find_processes()
     if (target / RECIPE).is_file():
         raise RunError(f"{target} is a run, whose predictions stay; give another folder with --out")
-    with explain_failures(target, folder.name):
+    with explain_failures(target, folder.name, advice=SMALLER_BATCHES):
         model = load_writer(folder, merged=merged, precision=choose_writing_precision(recipe.evaluate.precision))
         frame = prepared.splits[split]
         scored = evaluate_split(model, prepared.tokenizer, frame, target / PREDICTIONS, recipe, progress=progress)
     if scored is None:
         return EvaluationRecord.from_json(processes.share(None))
-    record = EvaluationRecord(
+    evaluation = EvaluationRecord(
         run=str(folder),
         split=split,
-        protocol=describe_protocol(prepared),
+        protocol=protocol,
         scores={name: found.rounded() for name, found in intervals(scored).items()},
         examples=frame.height,
         seconds=round(time.perf_counter() - started, 2),
         processes=processes.count,
     )
-    write_atomic(target / SCORES, record.to_json())
-    processes.share(record.to_json())
-    return record
+    write_atomic(target / SCORES, evaluation.to_json())
+    processes.share(evaluation.to_json())
+    return evaluation
 
 
 def generate(
@@ -122,7 +128,7 @@ def generate(
 
     Args:
         model: a run, a base, or a checkpoint: a folder or a name on the Hub.
-        source: JSONL, CSV, TSV or plain lines; `-` is standard input.
+        source: CSV, TSV, JSON or JSONL (each also gzipped), Parquet, Excel, or plain lines; `-` is standard input.
         target: JSONL with `id` and `prediction`; with the suffix `.txt` plain lines; in the order of the source.
         changes: how to write, as lines of a recipe, such as `{"evaluate.num_beams": 4}`; else as the run does, or as a recipe's
             defaults say.
@@ -153,7 +159,7 @@ def generate(
         check_lengths(lengths, getattr(base.config, "max_position_embeddings", None), least=tokenizer.num_special_tokens_to_add())
         writer = load_writer(model, merged=merged, precision=choose_writing_precision(chosen.precision))
         key = make_key(writer, tokenizer, chosen, [before, longest, inputs.digest(), inputs.format, inputs.column])
-        with explain_failures(place.parent, "generate"), Predictions(place, key, processes) as written:
+        with explain_failures(place.parent, "generate", advice=SMALLER_BATCHES), Predictions(place, key, processes) as written:
             progress.start("generate", total, done=written.count)
             predict(
                 writer,

@@ -3,6 +3,7 @@ method, `measurement_worker` what such a process does.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -14,6 +15,7 @@ import torch
 
 from pareft.evaluation.efficiency import APART, CPU_MEMORY, CUDA_MEMORY, INFERENCE, METHOD, NEW_TOKENS, interleave
 from pareft.measurement_worker import ask, start
+from pareft.models.plan import PruningPlan
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe
 from pareft.records import ArmEfficiency, EfficiencyRecord
@@ -22,10 +24,17 @@ from pareft.settings import MeasureSettings
 
 
 def digest_arm(arm: Recipe) -> str:
-    """Identify what is measured: equal for the same arm, however it is evaluated, and however often and how boldly it steps."""
+    """Identify what is measured: equal for the same arm and plan, however often and how boldly it steps, and however it writes,
+    unless that is measured, too.
+    """
     lasting = {"epochs", "max_steps", "warmup_steps", "learning_rate", "evaluate_every", "patience", "report_to"}
     beside: dict[str, Any] = {"arms": True, "evaluate": True, "measure": True, "train": lasting}
-    return hashlib.sha256(arm.model_dump_json(exclude=beside).encode()).hexdigest()[:16]
+    content = [arm.model_dump_json(exclude=beside)]
+    if arm.prune and arm.prune.plan and Path(arm.prune.plan).is_file():
+        content.append(PruningPlan.read(arm.prune.plan).fingerprint)
+    if arm.measure and arm.measure.inference:
+        content.append(json.dumps(arm.evaluate.how_to_write()))
+    return hashlib.sha256("".join(content).encode()).hexdigest()[:16]
 
 
 def fits(record: EfficiencyRecord, arms: Mapping[str, Recipe], settings: MeasureSettings | None = None) -> bool:

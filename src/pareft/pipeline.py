@@ -18,8 +18,9 @@ from transformers import PreTrainedModel
 
 from pareft.adapter_settings import LoraSettings
 from pareft.artefact import load, load_writer, make_writer, save_artefact
+from pareft.data.prepared import digest_frames
 from pareft.failures import explain_failures
-from pareft.files import write_atomic
+from pareft.files import write_atomic, write_json
 from pareft.lightening import check_light, lighten
 from pareft.models.plan import PLAN_FILE
 from pareft.models.structure import build_on_meta, count_parameters
@@ -30,6 +31,7 @@ from pareft.recipe_file import take_recipe, write_yaml
 from pareft.records import Parameters, RunRecord, StartRecord, TrainingRecord
 from pareft.run_folder import (
     CHECKPOINTS,
+    DATA,
     ENCODED,
     LABELS,
     LIGHT,
@@ -42,10 +44,13 @@ from pareft.run_folder import (
     TRAINED,
     VALIDATION,
     check_folder,
+    check_plan_file,
+    check_same_data,
     check_same_plan,
     choose_home,
     find_plan,
     find_plans,
+    hold,
     is_scored_by,
     read_record,
     read_trained,
@@ -66,7 +71,7 @@ from pareft.tuning.plain import comes_back_otherwise
 from pareft.tuning.prefix.serving import keep_prefix
 from pareft.tuning.starting import begin
 from pareft.tuning.trackers import Tracked, track
-from pareft.tuning.training import Task, count_steps, find_checkpoint, make_arguments, train
+from pareft.tuning.training import Task, check_shares, count_steps, find_checkpoint, make_arguments, train
 
 
 def run(
@@ -86,11 +91,13 @@ def run(
     chosen = take_recipe(recipe, changes, arm=arm).model_copy(update={"arms": {}})
     check_folder(folder, chosen)
     if record := read_record(folder):
+        check_plan_file(folder, chosen)
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # a kill may have left them
         return record if is_scored_by(folder, chosen) else _score_again(chosen, folder, record)
-    prepared, teacher = _open(chosen, folder, progress)
     with explain_failures(folder, arm or "the run"):
-        record = _run_stages(prepared, teacher, folder, arm, progress)
+        prepared, teacher = _open(chosen, folder, progress)
+        with hold(folder):
+            record = read_record(folder) or _run_stages(prepared, teacher, folder, arm, progress)
     if processes.first:
         write_atomic(folder / RECORD, record.to_json())
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
@@ -107,12 +114,13 @@ def fit(recipe: Recipe, out: Path, *, progress: Progress = SILENT) -> TrainingRe
     check_folder(out, recipe)
     if trained := read_trained(out):
         return trained
-    prepared, teacher = _open(recipe, out, progress)
     with explain_failures(out, "the run"):
-        seed_everything(recipe.seed)
-        _, trained = _train(prepared, teacher, out, None, progress)
+        prepared, teacher = _open(recipe, out, progress)
+        with hold(out):
+            seed_everything(recipe.seed)
+            _, trained = _train(prepared, teacher, out, None, progress)
     for path in (out / CHECKPOINTS).iterdir() if find_processes().first else ():  # what only training needed
-        if path.name != TRAINED:
+        if path.name not in (TRAINED, DATA):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return trained
 
@@ -120,9 +128,13 @@ def fit(recipe: Recipe, out: Path, *, progress: Progress = SILENT) -> TrainingRe
 def _open(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, Teacher | None]:
     """Everything before there is training, who teaches it, if it is still to come, and the run's folder with recipe and plan."""
     processes, teacher, known = find_processes(), None, find_plan(folder)
+    if not read_trained(folder):
+        check_shares(recipe.train, processes.count)
     if known and recipe.light:  # which narrows a plan of layers
         known = known.model_copy(update={"heads": {}, "neurons": {}})
     prepared = prepare(recipe, plans=find_plans(folder), known=known, progress=progress)
+    digest = digest_frames(prepared.splits)
+    check_same_data(folder, digest)
     if recipe.light:
         check_light(prepared)
     else:
@@ -133,10 +145,11 @@ def _open(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, T
     processes.wait()  # everybody has seen the folder as it was
     if processes.first:
         write_atomic(folder / RECIPE, write_yaml(recipe))
+        write_json(folder / CHECKPOINTS / DATA, digest)
         if prepared.planning:
             write_atomic(folder / PLANNING, prepared.planning.to_json())
         if prepared.told is not None:
-            write_atomic(folder / LABELS, json.dumps(prepared.told) + "\n")
+            write_atomic(folder / LABELS, json.dumps(prepared.told) + "\n", private=True)
     if recipe.light:
         prepared = lighten(prepared, find_plans(folder) or folder / LIGHT, progress)
         check_same_plan(folder, prepared.plan)

@@ -24,6 +24,7 @@ from pareft.recipe import Recipe
 from pareft.recipe_file import take_recipe
 from pareft.records import PlanningRecord
 from pareft.settings import PruneSettings
+from pareft.tasking import check_texts
 
 EXAMPLES: int = PruneSettings.model_fields["examples"].default
 
@@ -95,8 +96,10 @@ def plan(
     if by not in get_args(Rule):
         known = [*get_args(Rule), *CRITERIA, "auto"]
         raise PlanError(f"no rule or criterion {by!r}.{suggest(by, known)} There is {', '.join(known)}")
-    if never_drop or least != 1 or symmetric or data is not None:
-        raise PlanError(f"never_drop, least, symmetric and data are for criteria ({', '.join(CRITERIA)}), and {by} is none")
+    if never_drop or least != 1 or symmetric or data is not None or examples != EXAMPLES:
+        raise PlanError(
+            f"never_drop, least, symmetric, data and examples are for criteria ({', '.join(CRITERIA)}), and {by} is none"
+        )
     rule: Any = by
     return plan_by_rule(base, by=rule, keep=keep, layers=layers, heads=heads, neurons=neurons, revision=revision, weights=weights)
 
@@ -134,6 +137,7 @@ def choose_layers(
     plain: dict[str, Any] = {"prune": None, "adapt": None, "distill": None, "arms": {}}
     recipe = take_recipe(data).model_copy(update={"base": source.name, "revision": source.revision, **plain})
     prepared = prepare(recipe)
+    check_texts(by, prepared.task)
     given = Calibration(source, whole, limits, examples, recipe, prepared.tokenizer, prepared.splits["train"], prepared.precision)
     return choose_by(settings.criterion, given, progress)
 
@@ -173,6 +177,7 @@ def choose_within(
     plain: dict[str, Any] = {"base": source.name, "revision": source.revision, "prune": None, "distill": None, "arms": {}}
     recipe = take_recipe(data).model_copy(update=plain)
     prepared = prepare(recipe.model_copy(update={"adapt": None}))
+    check_texts("a budget", prepared.task)
     limits, split = replace(limits, symmetric=symmetric), prepared.splits["train"]
     given = Calibration(source, whole, limits, examples, prepared.recipe, prepared.tokenizer, split, prepared.precision)
     return plan_within(budgets, by, given, open_arm("", recipe), progress=progress)

@@ -1,6 +1,5 @@
 """Everything of a run before there is training: what a user can get wrong, checked; its data, plan and model."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from pareft.artefact import choose_head
 from pareft.calibrating import Calibration, choose_by, key_of, limit
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
-from pareft.data.sources import read_splits
-from pareft.data.spans import count_windows, locate_answers
-from pareft.data.tasks import Labels, find_right, name_options
+from pareft.data.spans import count_windows
+from pareft.data.tasks import Labels, find_right
 from pareft.errors import ModelError, RecipeError
 from pareft.evaluation.metrics import check_references, describe_scorers
 from pareft.files import write_atomic
@@ -46,8 +44,17 @@ from pareft.runtime import (
     find_processes,
 )
 from pareft.sentences import SENTENCE_SPLITTING
-from pareft.settings import EITHER, METRIC_OF, PruneSettings, TaskName
-from pareft.tasking import SOURCE, check_classifies, check_windows, find_task, list_labels, name_target, writes
+from pareft.settings import PruneSettings, TaskName
+from pareft.tasking import (
+    SOURCE,
+    check_classifies,
+    check_windows,
+    find_task,
+    list_labels,
+    list_metrics,
+    read_examples,
+    writes,
+)
 from pareft.tuning.adapters import adapt
 from pareft.tuning.gaps import check_bridges
 from pareft.tuning.light.trimming import Trimmed, attach_trimmed
@@ -126,7 +133,7 @@ def prepare(
         lengths = {"data.max_source_tokens + data.max_target_tokens": recipe.data.max_source_tokens + recipe.data.max_target_tokens}
     elif writes(base):
         lengths["data.max_target_tokens"] = recipe.data.max_target_tokens
-    names = {*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]}
+    names = list_metrics(recipe)
     scorers = describe_scorers(names, recipe.evaluate)
     tokenizer = load_tokenizer(base)
     if family.kind == "decoder":  # whose batches are padded behind the texts, by whatever is there: it is not attended to
@@ -136,12 +143,9 @@ def prepare(
     if positions and not writes(base):  # RoBERTa's first positions are none of a text's
         positions = min(positions, tokenizer.model_max_length)
     check_lengths(lengths, positions, least=tokenizer.num_special_tokens_to_add())
-    splits = _as_learnt(read_splits(recipe.data, seed=recipe.seed), task, names)
-    if task == "choice":
-        splits = name_options(splits, where=name_target(recipe))
     if task == "span":
         check_windows(recipe, tokenizer)
-        splits["train"] = locate_answers(splits["train"], where=name_target(recipe))
+    splits = read_examples(recipe, task)
     for split in ("validation", "test"):
         check_references(names, splits[split]["target"])
     labels = list_labels(task, splits, recipe)
@@ -160,19 +164,6 @@ def prepare(
             decided, planning = _choose(recipe.prune, given, plans, progress)
         check_adapter(base, decided, recipe)
     return Prepared(recipe, base, decided, tokenizer, splits, precision, scorers, steps, planning, labels, task)
-
-
-def _as_learnt(splits: dict[str, pl.DataFrame], task: TaskName, metrics: Collection[str]) -> dict[str, pl.DataFrame]:
-    """The splits of a task; of texts that are written, without options and places of answers, and where several are right by the
-    metrics, with the first of them to learn.
-    """
-    if task != "generation":
-        return splits
-    found = {name: frame.drop("options", "start", strict=False) for name, frame in splits.items()}
-    if {"answers", "exact_match"} & set(metrics):
-        first = pl.col("target").str.split(EITHER).list.first()
-        found["train"] = found["train"].with_columns(target=first)
-    return found
 
 
 def check_adapter(base: Base, decided: PruningPlan, recipe: Recipe) -> PreTrainedModel | PeftModel:
@@ -298,7 +289,7 @@ def describe_protocol(prepared: Prepared) -> Protocol:
     """What the scores depend on besides the model."""
     recipe, data = prepared.recipe, prepared.recipe.data
     return Protocol(
-        data=data.path or data.train or "",
+        data=data.name or data.path or data.train or "",
         data_digest=digest_frames(prepared.splits),
         source=data.source,
         target=data.target,

@@ -10,13 +10,13 @@ from pydantic import Field
 
 from pareft.comparison import Comparison
 from pareft.data.prepared import digest_frames
-from pareft.data.sources import read_splits
 from pareft.errors import RunError
 from pareft.evaluation.predictions import Row, list_values, read_rows
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.recipe_file import read_recipe
 from pareft.records import Identity, PlanningRecord, Protocol, Record
-from pareft.run_folder import PREDICTIONS, RECIPE, read_planning, read_record
+from pareft.run_folder import PREDICTIONS, RECIPE, read_planning, read_record, read_task
+from pareft.tasking import read_examples
 
 EXAMPLES = 24  # by default
 
@@ -129,7 +129,7 @@ def _make_example(index: int, written: Mapping[str, Sequence[Row]], source: str 
 def _read_sources(folder: Path, protocol: Protocol, rows: Sequence[Row], chosen: Sequence[int]) -> dict[int, str]:
     """The sources of chosen test examples, by index."""
     recipe = read_recipe(folder / RECIPE)
-    splits = read_splits(recipe.data, seed=recipe.seed)
+    splits = read_examples(recipe, read_task(folder))
     frame = splits["test"]
     if digest_frames(splits) != protocol.data_digest or frame["id"].to_list() != [row["id"] for row in rows]:
         raise RunError(f"{protocol.data} no longer holds the examples of {folder}; leave out --show-text")

@@ -1,15 +1,18 @@
 """The folder of a run: whose it is, and the adapter or weights in it."""
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pareft.errors import RunError
+from pareft.files import open_alone
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.recipe import Recipe, list_lines
 from pareft.recipe_file import read_recipe
 from pareft.records import EfficiencyRecord, PlanningRecord, RunRecord, TrainingRecord
-from pareft.settings import METRIC_OF
+from pareft.runtime import find_processes
+from pareft.settings import METRIC_OF, TaskName
 
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
 PLANNING = "planning.json"  # how a criterion chose the plan
@@ -21,6 +24,7 @@ CHOICE, LIKELIHOOD = "choice", "likelihood"  # there, where options are chosen: 
 SPAN = "span"  # there, where parts of texts are
 PREDICTIONS, SCORES, VALIDATION = "predictions.jsonl", "scores.json", "validation"
 CHECKPOINTS, STARTED, TRAINED, PREFIX, ENCODED = "checkpoints", "start.json", "trained.json", "prefix", "encoded/train.arrow"
+DATA, LOCK = "data.json", "lock"  # among checkpoints: the digest of the examples; held by who trains
 TAUGHT, TEACHER, SOFT = "taught.json", "teacher", "soft"  # in the checkpoints: the teacher's record, its texts, its chances
 BESIDE_THE_RUN = (
     "measure",
@@ -96,6 +100,50 @@ def read_trained(folder: Path) -> TrainingRecord | None:
     return TrainingRecord.from_json(path.read_text(encoding="utf-8")) if path.is_file() and is_run(folder) else None
 
 
+def check_plan_file(folder: Path, recipe: Recipe) -> None:
+    """Raise `RunError` if the file that a recipe names as its plan is no longer what a finished run has kept."""
+    place = recipe.prune.plan if recipe.prune else None
+    there = find_plan(folder)
+    if not place or not Path(place).is_file() or there is None:
+        return
+    here = PruningPlan.read(place)
+    if here.layers != there.layers or (not recipe.light and here.fingerprint != there.fingerprint):
+        raise RunError(
+            f"{folder} holds a run of plan {there.fingerprint} ({there.describe()}), and {place} now is {here.fingerprint} "
+            f"({here.describe()}); give another folder with --out"
+        )
+
+
+def check_same_data(folder: Path, digest: str) -> None:
+    """Raise `RunError` if an unfinished run in the folder began with other examples."""
+    file = folder / CHECKPOINTS / DATA
+    if file.is_file() and (there := json.loads(file.read_text(encoding="utf-8"))) != digest:
+        raise RunError(
+            f"{folder} holds a run that began with other examples ({there}, now {digest}): the data have changed, and what it was "
+            "trained on may be in another split now; put the data back, or give another folder with --out"
+        )
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """No other process trains in the folder meanwhile, but for those of one run.
+
+    Raises:
+        RunError: one does.
+    """
+    processes, held = find_processes(), None
+    if processes.first:
+        (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        held = open_alone(folder / CHECKPOINTS / LOCK)
+    if not processes.share(held is not None):
+        raise RunError(f"another process is training in {folder}; wait for it, or give another folder with --out")
+    try:
+        yield
+    finally:
+        if held:
+            held.close()
+
+
 def check_same_plan(folder: Path, plan: PruningPlan) -> None:
     """Raise `RunError` if an unfinished run in the folder began with another plan, or with other weights under the same name."""
     if not (folder / PLAN_FILE).is_file():
@@ -128,6 +176,16 @@ def read_labels(folder: Path) -> list[str] | str | None:
     """The labels that a run tells apart, none for numbers, `CHOICE` or `LIKELIHOOD` of options, `SPAN`; `None` where it writes."""
     path = folder / LABELS
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def read_task(folder: Path) -> TaskName:
+    """What a run has its base do."""
+    told = read_labels(folder)
+    if told is None:
+        return "generation"
+    if isinstance(told, str):
+        return "span" if told == SPAN else "choice"
+    return "classification" if told else "regression"
 
 
 def is_run(folder: Path) -> bool:

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from transformers import PreTrainedTokenizerBase
 
 from pareft.adapter_settings import LoraSettings
-from pareft.data.tasks import Labels, check_numbers, find_labels
+from pareft.data.sources import read_splits
+from pareft.data.spans import locate_answers
+from pareft.data.tasks import Labels, check_numbers, find_labels, name_options
 from pareft.errors import ModelError, RecipeError
 from pareft.frames import pl
 from pareft.models.checkpoint import Base
 from pareft.models.families import find_family
 from pareft.recipe import Recipe
-from pareft.settings import METRIC_OF, TaskName
+from pareft.settings import EITHER, METRIC_OF, TaskName
 
 SOURCE = "data.max_source_tokens"
 LEAST_WINDOW = 24  # tokens of a question and a part of its text, so that windows can overlap
@@ -62,10 +64,8 @@ def check_classifies(recipe: Recipe, task: TaskName, *, writes: bool = False) ->
         raise RecipeError(f"distill: what a teacher says is of texts that are written, and data.task is {task}; let it be null")
     if recipe.train.cache_frozen_prefix:
         raise RecipeError(f"train.cache_frozen_prefix is for texts that are written, and data.task is {task}; let it be false")
-    if recipe.prune and recipe.prune.criterion and recipe.prune.criterion != "magnitude":
-        raise RecipeError(
-            f"prune.by {recipe.prune.by} looks at a loss of texts, and data.task is {task}; magnitude and rules do not"
-        )
+    if recipe.prune and recipe.prune.criterion:
+        check_texts(recipe.prune.criterion, task)
     if recipe.adapt and isinstance(recipe.adapt, LoraSettings) and recipe.adapt.start in ("gap", "eva"):
         raise RecipeError(f"adapt.start {recipe.adapt.start} looks at texts and what is written for them; data.task is {task}")
     if recipe.evaluate.untouched and not writes:
@@ -76,6 +76,12 @@ def check_classifies(recipe: Recipe, task: TaskName, *, writes: bool = False) ->
                 f"{name} scores texts, and the targets of {task} are none: let evaluate.metrics be [{METRICS_OF[task][0]}] and "
                 f"train.best_metric {BEST_OF[task]}"
             )
+
+
+def check_texts(by: str, task: TaskName) -> None:
+    """Raise `RecipeError` where layers are chosen by what texts lose, and none are written; `by`: a criterion, or what else."""
+    if task != "generation" and by != "magnitude":
+        raise RecipeError(f"{by} looks at a loss of texts, and data.task is {task}; magnitude and rules do not")
 
 
 def check_windows(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -106,6 +112,32 @@ def list_labels(task: TaskName, splits: Mapping[str, pl.DataFrame], recipe: Reci
     if task == "regression":
         check_numbers(splits, where=name_target(recipe))
     return ()
+
+
+def read_examples(recipe: Recipe, task: TaskName) -> dict[str, pl.DataFrame]:
+    """The splits of a recipe as a task has them. Of texts that are written, without options and places of answers, and where
+    several are right by the metrics, with the first of them to learn; options are named by their texts; of parts of texts, without
+    training examples whose answer is not where it is said to be.
+
+    Raises:
+        DataError: what `read_splits` refuses, or options or answers that are not there.
+    """
+    splits = read_splits(recipe.data, seed=recipe.seed)
+    if task == "generation":
+        splits = {name: frame.drop("options", "start", strict=False) for name, frame in splits.items()}
+        if {"answers", "exact_match"} & list_metrics(recipe):
+            first = pl.col("target").str.split(EITHER).list.first()
+            splits["train"] = splits["train"].with_columns(target=first)
+    if task == "choice":
+        splits = name_options(splits, where=name_target(recipe))
+    if task == "span":
+        splits["train"] = locate_answers(splits["train"], where=name_target(recipe))
+    return splits
+
+
+def list_metrics(recipe: Recipe) -> set[str]:
+    """The metrics of a recipe, and that by which its best checkpoint is chosen."""
+    return {*recipe.evaluate.metrics, METRIC_OF[recipe.train.best_metric]}
 
 
 def name_target(recipe: Recipe) -> str:

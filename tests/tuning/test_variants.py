@@ -234,6 +234,18 @@ def test_eva_says_when_batches_are_too_small(values, bases, tmp_path):
         pareft.run(recipe, out=tmp_path / "run", arm="lora+l-prun")
 
 
+def test_components_are_found_in_full_precision(values, tmp_path, monkeypatch):
+    """peft finds them in hooks of the model's pass, which is under autocast; on CUDA, bf16 cannot be decomposed."""
+    found, plain = [], torch.linalg.qr
+    monkeypatch.setattr(
+        torch.linalg, "qr", lambda states, *args, **more: found.append(states.dtype) or plain(states, *args, **more)
+    )
+    recipe = resolve(values | {"adapt": {"start": "eva", "rank": 2, "dropout": 0.0, "start_examples": 8}})
+    pareft.run(recipe, {"train.precision": "bf16"}, out=tmp_path / "run", arm="lora+l-prun")
+    assert found
+    assert torch.bfloat16 not in found
+
+
 def test_an_arm_of_another_method_drops_what_that_has_not():
     values = {
         "base": "x",

@@ -74,6 +74,9 @@ RecipeArgument = Annotated[Path, typer.Argument(help="A recipe, such as recipes/
 ChangesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Lines of the recipe to change, such as train.epochs=3.")
 ]
+RunOutOption = Annotated[
+    Path | None, typer.Option(help="The folder to write to.  \\[default: runs/<recipe>/<arm, or run>]", show_default=False)
+]
 OutOption = Annotated[Path | None, typer.Option(help="The folder to write to.  \\[default: runs/<recipe>]", show_default=False)]
 
 ExamplesOption = Annotated[
@@ -97,7 +100,7 @@ def run(
     recipe: RecipeArgument,
     changes: ChangesArgument = None,
     arm: Annotated[str | None, typer.Option(help="Run this arm of the recipe.", show_default=False)] = None,
-    out: OutOption = None,
+    out: RunOutOption = None,
 ) -> None:
     """Run one recipe, or one arm of it: plan, load, adapt, train, evaluate, record."""
     from pareft.verbs import run_and_show
@@ -149,7 +152,7 @@ def tune(
         ),
     ] = "",
     out: Annotated[
-        Path | None, typer.Option(help="The folder to write to.  \\[default: runs/<recipe>-tune]", show_default=False)
+        Path | None, typer.Option(help="The folder to write to.  \\[default: runs/<recipe>[-<arm>]-tune]", show_default=False)
     ] = None,
 ) -> None:
     """Look for an arm's learning rate, rank, target and length: trainings judged on the validation split, the best as a recipe."""
@@ -263,7 +266,12 @@ def evaluate(
 @app.command()
 def generate(
     model: Annotated[str, typer.Argument(help="A run, a base or a checkpoint: a folder or a name on the Hub.", show_default=False)],
-    input: Annotated[str, typer.Option(help="JSONL, CSV, TSV or plain lines; - for standard input.", show_default=False)],
+    input: Annotated[
+        str,
+        typer.Option(
+            help="A table (CSV, TSV, JSON, JSONL, Parquet, Excel) or plain lines; - for standard input.", show_default=False
+        ),
+    ],
     output: Annotated[
         Path, typer.Option(help="JSONL with id and prediction; plain lines with the suffix .txt.", show_default=False)
     ],
@@ -271,7 +279,7 @@ def generate(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="How to write, such as evaluate.num_beams=4.")
     ] = None,
     source: Annotated[str, typer.Option(help="The column that holds the text.")] = "source",
-    format: Annotated[str, typer.Option(help="auto, jsonl, csv, tsv or lines.")] = "auto",
+    format: Annotated[str, typer.Option(help="auto, jsonl, json, csv, tsv, parquet, xlsx or lines.")] = "auto",
     prefix: Annotated[str | None, typer.Option(help="Put before every text.  \\[default: the run's]", show_default=False)] = None,
     max_source_tokens: Annotated[
         int | None, typer.Option(min=1, help="Longer texts are cut.  \\[default: the run's]", show_default=False)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pareft.models.plan import PruningPlan
+from pareft.named_tasks import NAMED_TASKS
 from pareft.records import RunRecord
 from pareft.run_folder import ADAPTER, RECIPE
 
@@ -50,6 +51,7 @@ tags: [pruning, pareft]
 def list_scores(record: RunRecord) -> str:
     """The scores and what they were taken on."""
     protocol = record.protocol
+    data = protocol.data if protocol.data in NAMED_TASKS else Path(protocol.data).name
     rows = "\n".join(f"| {name} | {value:.2f} |" for name, value in record.scores.items())
     return f"""
 ## Scores
@@ -58,6 +60,6 @@ def list_scores(record: RunRecord) -> str:
 | --- | ---: |
 {rows}
 
-On {protocol.examples.get("test")} test examples of `{Path(protocol.data).name}` (digest {protocol.data_digest}),
+On {protocol.examples.get("test")} test examples of `{data}` (digest {protocol.data_digest}),
 {protocol.num_beams} beams, at most {protocol.max_new_tokens} new tokens.
 """

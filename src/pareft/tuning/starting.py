@@ -1,12 +1,14 @@
 """What an adapter begins with where data must say it: shown some examples before it is trained."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from datasets import Dataset
 from peft import PeftModel
 from peft.tuners.lora import initialize_lora_eva_weights
+from peft.utils.incremental_pca import IncrementalPCA
 from torch.utils.data import DataLoader
 from transformers import DataCollatorForSeq2Seq, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -58,7 +60,7 @@ def begin(
             return _start_gap(model, batches, base, plan, precision)
         _check_eva(model, batches)
         try:
-            with autocast(precision):
+            with autocast(precision), _decompose_in_full():
                 _start_eva(model, batches)
         except (ValueError, IndexError) as error:
             raise AdapterError(
@@ -140,6 +142,22 @@ def _start_eva(model: PeftModel, batches: list[Batch]) -> None:
         adapter_name=model.active_adapter,
         show_progress_bar=False,
     )
+
+
+@contextmanager
+def _decompose_in_full() -> Iterator[None]:
+    """Peft finds components within the model's pass, and so within its autocast, in which not every device can decompose."""
+    plain = IncrementalPCA.partial_fit
+
+    def fit(self: IncrementalPCA, states: torch.Tensor, *args: Any, **options: Any) -> Any:
+        with torch.autocast(states.device.type, enabled=False):
+            return plain(self, states, *args, **options)
+
+    IncrementalPCA.partial_fit = fit
+    try:
+        yield
+    finally:
+        IncrementalPCA.partial_fit = plain
 
 
 def _check_eva(model: PeftModel, batches: Iterable[Batch]) -> None:

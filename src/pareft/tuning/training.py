@@ -33,6 +33,7 @@ from pareft.tuning.distilling import Distiller
 from pareft.tuning.fast import quicken
 from pareft.tuning.learning import Learner, make_collator
 
+FORWARD = ("forward", "_original_forward")  # of a model, what accelerate puts before its class's
 LENT = ("use_cache", "bos_token_id", "eos_token_id", "pad_token_id")  # what the trainer changes in a config
 Evaluate = Callable[[Any, int], dict[str, float]]
 OnProgress = Callable[[int, int, dict[str, float]], None]
@@ -157,7 +158,12 @@ def train(
         trainer.remove_callback(PrinterCallback)
         if needs_allocating(model):
             trainer.add_callback(AllocateRanks(model))
-        trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))
+        trainer.add_callback(_EndAtTheEnd())
+        try:
+            trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))
+        except _AtTheEnd:
+            if trainer.state.best_model_checkpoint:
+                trainer._load_best_model()
     best, steps = trainer.state.best_model_checkpoint, trainer.state.global_step
     history = [{key: round(float(value), 6) for key, value in entry.items()} for entry in trainer.state.log_history]
     costs = [entry["eval_seconds"] for entry in history if "eval_seconds" in entry]
@@ -169,6 +175,18 @@ def train(
         evaluations_left_out=math.ceil(steps / arguments.eval_steps) - len(costs),
         history=history,
     )
+
+
+class _AtTheEnd(Exception):
+    """A training that goes on has no step left."""
+
+
+class _EndAtTheEnd(TrainerCallback):
+    """The trainer looks whether it has taken all steps after each, and would take one more."""
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.global_step >= state.max_steps:
+            raise _AtTheEnd
 
 
 def make_arguments(
@@ -192,8 +210,7 @@ def make_arguments(
     Raises:
         RecipeError: the batch size is no multiple of the processes.
     """
-    if settings.batch_size % processes:
-        raise RecipeError(f"train.batch_size {settings.batch_size} cannot be shared by {processes} processes; give a multiple")
+    check_shares(settings, processes)
     steps_per_epoch, total = plan_steps(settings, examples)
     every = min(total, max(1, round(settings.evaluate_every * steps_per_epoch)))
     arguments = Seq2SeqTrainingArguments(
@@ -228,8 +245,15 @@ def make_arguments(
         disable_tqdm=True,
         report_to="none",
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # of several cards, one process has one: torchrun starts a process for each
     arguments.report_to = []  # and not where the environment speaks of Kubeflow either: `trackers` says who gets what
     return arguments
+
+
+def check_shares(settings: TrainSettings, processes: int) -> None:
+    """Raise `RecipeError` unless every process has as many examples of a batch."""
+    if settings.batch_size % processes:
+        raise RecipeError(f"train.batch_size {settings.batch_size} cannot be shared by {processes} processes; give a multiple")
 
 
 def plan_steps(settings: TrainSettings, examples: int) -> tuple[int, int]:
@@ -252,11 +276,13 @@ def count_steps(folder: Path) -> int:
 
 @contextmanager
 def lend(model: PreTrainedModel) -> Iterator[None]:
-    """Lend the model to the trainer; afterwards it has its own settings again.
+    """Lend the model to the trainer; afterwards it has its own settings and its own forward pass again.
 
     The trainer sets special tokens in the config and the generation settings and switches `config.use_cache` off, and leaves all
-    so; a checkpoint saved like that would generate without a cache.
+    so; a checkpoint saved like that would generate without a cache. accelerate has the model compute in the training's precision
+    from then on; it would write in that, too, and not as `evaluate.precision` says.
     """
+    passes = {name: value for name, value in vars(model).items() if name in FORWARD}
     held = [model, model.get_base_model()] if isinstance(model, PeftModel) else [model]
     own, config = copy.deepcopy(getattr(model, "generation_config", None)), vars(model.config)
     kept = {key: config[key] for key in LENT if key in config}
@@ -268,3 +294,6 @@ def lend(model: PreTrainedModel) -> Iterator[None]:
         for key in LENT:
             config.pop(key, None)
         config.update(kept)
+        for name in FORWARD:
+            vars(model).pop(name, None)
+        vars(model).update(passes)
