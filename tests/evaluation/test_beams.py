@@ -94,6 +94,16 @@ def test_a_source_is_kept_once_and_written_tokens_never_move():
 
 
 @pytest.mark.parametrize("beams", [1, 3, 6])
+def test_a_base_that_says_not_to_cache_is_written_with_all_the_same(base, beams):
+    """Training with gradient checkpointing leaves that behind; beams that share a source have their keys in a cache."""
+    tokenizer, model = AutoTokenizer.from_pretrained(base), pareft.load(base).double()
+    settings = EvaluateSettings(num_beams=beams, max_new_tokens=16, batch_size=4)
+    expected = write_all(model, tokenizer, TEXTS, settings, max_source_tokens=32)
+    model.generation_config.use_cache = model.config.use_cache = False
+    assert write_all(model, tokenizer, TEXTS, settings, max_source_tokens=32) == expected
+
+
+@pytest.mark.parametrize("beams", [1, 3, 6])
 def test_every_switch_gives_the_texts_of_stock_generate(base, beams):
     """With an adapter attached. Untrained models hold beams whose scores tie to seven digits: only fp64 tells these apart."""
     tokenizer = AutoTokenizer.from_pretrained(base)

@@ -115,9 +115,11 @@ class _Sources(Cache):
 @contextmanager
 def share_sources(model: PreTrainedModel, beams: int) -> Iterator[dict[str, Any]]:
     """Inside the `with`, the model's decoder takes the beams of a source as one row; yields what one call of `generate` needs to be
-    told for it. Nothing, where there are no beams or the family's row does not say where its attentions are; that call is stock.
+    told for it. Nothing, where there are no beams, the family's row does not say where its attentions are, or the base asks for a
+    cache of its own; that call is stock.
     """
-    attentions = list(_find_attentions(model)) if beams > 1 and model.config._attn_implementation == "sdpa" else []
+    own = getattr(model.generation_config, "cache_implementation", None)
+    attentions = list(_find_attentions(model)) if beams > 1 and not own and model.config._attn_implementation == "sdpa" else []
     if not attentions:
         yield {}
         return

@@ -120,6 +120,7 @@ def write_batch(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batc
             do_sample=False,
             num_return_sequences=1,
             max_time=None,
+            use_cache=True,
             logits_processor=LogitsProcessorList(processors),
         )
     return [text.strip() for text in tokenizer.batch_decode(written, skip_special_tokens=True)]

@@ -1,5 +1,7 @@
 """BERTScore against the greedy matching of token states, written out; encoders with and without special tokens."""
 
+import random
+
 import pytest
 import torch
 from conftest import VOCABULARY, make_tokenizer, save_base
@@ -57,6 +59,18 @@ def test_every_token_takes_part_and_no_special_one(tmp_path, kind, layer):
     scores = bertscore(PREDICTIONS, REFERENCES, BertScoreSettings(model=str(folder), layer=layer), device=CPU)
     for prediction, reference, example in zip(PREDICTIONS, REFERENCES, scores.examples, strict=True):
         assert list(example.values()) == pytest.approx(match(folder, prediction, reference, layer), abs=1e-3)
+
+
+def test_texts_of_all_lengths_go_with_their_own(tmp_path):
+    """However many a batch has: of a dozen pairs, orders by length of both sides are no longer each other's inverse."""
+    folder, draw = save_encoder("bert", tmp_path), random.Random(0)
+    words = ["the", "small", "large", "nodule", "is", "seen", "in", "left", "lung", "a", "mass"]
+    sides = [[" ".join(draw.choices(words, k=draw.randint(1, 12))) for _ in range(12)] for _ in range(2)]
+    many, one = (bertscore(*sides, BertScoreSettings(model=str(folder), batch_size=size), device=CPU) for size in (12, 1))
+    for place, (prediction, reference) in enumerate(zip(*sides, strict=True)):
+        expected = match(folder, prediction, reference, 2)
+        assert list(many.examples[place].values()) == pytest.approx(expected, abs=1e-3)
+        assert list(one.examples[place].values()) == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["bert", "t5", "gpt2"])

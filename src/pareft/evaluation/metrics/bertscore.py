@@ -1,4 +1,7 @@
-"""BERTScore (Zhang et al. 2020) by torchmetrics: any encoder, by name or path."""
+"""BERTScore (Zhang et al. 2020): any encoder, by name or path.
+
+Its matching is written out here: torchmetrics (1.9) pairs the texts of a batch with those of others where their lengths differ.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +15,6 @@ import torch
 from pareft.errors import DataError
 from pareft.evaluation.metrics.scorers import find_limit, load_scorer, open_scorer
 from pareft.evaluation.metrics.scores import Scores, average
-from pareft.extras import explain_missing
 from pareft.files import digest_file
 from pareft.settings import BertScoreSettings
 
@@ -22,8 +24,8 @@ LONGEST = 512  # tokens of a text that are compared
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder's layer as torchmetrics takes it, which leaves the first and the last token out of every text: where a tokenizer
-    sets no special token there (T5's, GPT-2's), one that the model does not see takes the place.
+    """An encoder's layer. The first and the last token of every text take no part: where a tokenizer sets no special token there
+    (T5's, GPT-2's), one that the model does not see takes the place.
     """
 
     tokenizer: Any
@@ -35,7 +37,7 @@ class Encoder:
         """How many tokens a text has, special ones not counted."""
         return len(self.tokenizer(text.strip(), add_special_tokens=False)["input_ids"])
 
-    def tokenize(self, texts: Sequence[str], **_: Any) -> dict[str, torch.Tensor]:
+    def tokenize(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """Token ids and mask (texts x tokens); byte-level tokenizers get the blank before the first word that bert-score sets."""
         before, after = self._lacks
         rows = self.tokenizer([self._blank + text.strip() for text in texts], truncation=True, max_length=self.limit)["input_ids"]
@@ -46,12 +48,19 @@ class Encoder:
             "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
         }
 
-    def embed(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The layer's states (texts x tokens x width)."""
+    def embed(self, texts: Sequence[str], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """The layer's states of unit length (texts x tokens x width), and which tokens take part (texts x tokens)."""
+        batch = {name: tensor.to(device) for name, tensor in self.tokenize(texts).items()}
+        states, taking = self._compute(batch), batch["attention_mask"].clone()
+        taking[torch.arange(len(taking)), taking.sum(-1) - 1] = 0
+        taking[:, 0] = 0
+        return torch.nn.functional.normalize(states.float(), dim=-1), taking.float()
+
+    def _compute(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         (before, after), ids, mask = self._lacks, batch["input_ids"], batch["attention_mask"].clone()
         if after:
             mask[torch.arange(len(mask)), mask.sum(-1) - 1] = 0
-        states = model(ids[:, before:], attention_mask=mask[:, before:], output_hidden_states=True).hidden_states[self.layer]
+        states = self.model(ids[:, before:], attention_mask=mask[:, before:], output_hidden_states=True).hidden_states[self.layer]
         return torch.nn.functional.pad(states, (0, 0, before, 0), value=1.0)
 
     @cached_property
@@ -78,10 +87,8 @@ def bertscore(
     rescales to (score - b) / (1 - b). A text without tokens scores 0.
 
     Raises:
-        DataError: torchmetrics is not installed, the encoder is not there, or has no such layer; no baseline of the layer.
+        DataError: the encoder is not there, or has no such layer; no baseline of the layer.
     """
-    with explain_missing("torchmetrics", extra="bertscore", error=DataError):
-        from torchmetrics.functional.text.bert import bert_score
     tokenizer, whole = load_scorer("bertscore", settings.model, device)
     model = whole.get_encoder() if whole.config.is_encoder_decoder else whole
     layer, base = choose_layer(whole.config, settings)
@@ -91,21 +98,31 @@ def bertscore(
     written = sorted((i for i, pair in enumerate(texts) if all(map(encoder.count, pair))), key=lambda i: len(texts[i][0]))
     for start in range(0, len(written), settings.batch_size):  # all at once, it would hold the embeddings of all texts
         chosen = written[start : start + settings.batch_size]
-        found = bert_score(
-            [texts[i][0] for i in chosen],
-            [texts[i][1] for i in chosen],
-            model=model,
-            user_tokenizer=encoder.tokenize,
-            user_forward_fn=encoder.embed,
-            max_length=encoder.limit + 2,
-            batch_size=settings.batch_size,
-            device=device,
-            truncation=True,
-        )
-        for part, offset in zip(PARTS, base, strict=True):
-            for i, value in zip(chosen, torch.as_tensor(found[part]).reshape(-1).tolist(), strict=True):
+        with torch.inference_mode():
+            sides = [encoder.embed([texts[i][side] for i in chosen], device) for side in (0, 1)]
+            found = match_greedily(*sides[0], *sides[1])
+        for part, values, offset in zip(PARTS, found, base, strict=True):
+            for i, value in zip(chosen, values.tolist(), strict=True):
                 examples[i][f"bertscore_{part}"] = 100 * (value - offset) / (1 - offset)
     return average(examples, [f"bertscore_{part}" for part in PARTS])
+
+
+def match_greedily(
+    one: torch.Tensor, in_one: torch.Tensor, other: torch.Tensor, in_other: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Precision, recall and F1 of pairs of texts (Zhang et al. 2020, section 3): every token of one goes with the most similar of
+    the other, and what takes no part is as unlike as can be.
+
+    Args:
+        one: states of unit length, (B, T, D).
+        in_one: 1 for tokens that take part, else 0: (B, T).
+        other: those of the texts they are compared with, (B, S, D).
+        in_other: as `in_one`, (B, S).
+    """
+    similar = torch.bmm(one, other.transpose(1, 2)) * in_one[:, :, None] * in_other[:, None, :]
+    precision = similar.amax(2).sum(1) / in_one.sum(1)
+    recall = similar.amax(1).sum(1) / in_other.sum(1)
+    return precision, recall, (2 * precision * recall / (precision + recall)).nan_to_num(0.0)
 
 
 def describe_bertscore(settings: BertScoreSettings) -> dict[str, Any]:
@@ -114,12 +131,10 @@ def describe_bertscore(settings: BertScoreSettings) -> dict[str, Any]:
     Raises:
         DataError: what `bertscore` raises before it computes.
     """
-    with explain_missing("torchmetrics", extra="bertscore", error=DataError):
-        import torchmetrics  # noqa: F401
     base, _, weights = open_scorer("bertscore", settings.model)
     layer, _ = choose_layer(base.config, settings)
     baseline = digest_file(Path(settings.baseline)) if settings.baseline else None
-    return {"model": base.name, "weights": weights, "layer": layer, "baseline": baseline}
+    return {"model": base.name, "weights": weights, "layer": layer, "baseline": baseline, "pairs": "matched"}
 
 
 def choose_layer(config: Any, settings: BertScoreSettings) -> tuple[int, tuple[float, float, float]]:
