@@ -5,6 +5,7 @@ import shutil
 
 import polars as pl
 import pytest
+import torch
 from conftest import TEXTS, learn_briefly, make_tokenizer, save_tiny
 from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassification
 
@@ -12,6 +13,7 @@ import pareft
 from pareft.errors import PareftError
 from pareft.evaluation.classifying import choose_batch, part_options, pick_options
 from pareft.evaluation.generation import Batch
+from pareft.exporting.checking import compute_logits, make_inputs
 from pareft.lightening import lighten
 from pareft.readying import prepare
 from pareft.recipe import override, resolve
@@ -63,14 +65,24 @@ def test_a_run_classifies_and_is_read_back(task, encoders, tmp_path, family, ada
 
 
 @pytest.mark.parametrize("form", ["merged", "adapter", "base"])
-def test_a_classifier_is_exported(task, tmp_path, form):
-    """What stock libraries compute by it is compared with what the run does before it is there."""
+def test_a_classifier_is_exported(task, tmp_path, monkeypatch, form):
+    """What stock libraries compute by it is compared with what the run does before it is there; and what its card says, goes."""
     pareft.run(resolve(task), out=tmp_path / "run")
     done = pareft.export(tmp_path / "run", tmp_path / "out", form)
     assert done.by_stock
-    if form == "merged":
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "new tokens" not in card
+    if form != "adapter":
         model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
         assert list(model.config.id2label.values()) == ["0", "1"]
+        return
+    monkeypatch.chdir(tmp_path / "out")
+    said: dict = {}
+    exec(card.split("```python")[1].split("```")[0], said)
+    own = pareft.load(tmp_path / "run", dtype=torch.float32)
+    inputs = make_inputs(own.get_base_model())
+    torch.testing.assert_close(compute_logits(said["model"].float(), inputs), compute_logits(own, inputs))
+    assert json.loads((tmp_path / "out" / "labels.json").read_text()) == ["0", "1"]
 
 
 def test_numbers_are_learnt_and_correlated(task, tmp_path):
@@ -191,10 +203,25 @@ def test_what_is_chosen_does_not_depend_on_what_is_computed_together(encoders, t
     assert chosen == alone
 
 
-@pytest.mark.parametrize("form", ["merged", "adapter"])
+@pytest.mark.parametrize("form", ["merged", "adapter", "onnx"])
 def test_what_chooses_is_exported(choice, tmp_path, form):
+    """As ONNX it takes other numbers of options and tokens than it was written with."""
+    if form == "onnx":
+        pytest.importorskip("onnxscript")
     pareft.run(resolve(choice), out=tmp_path / "run")
     assert pareft.export(tmp_path / "run", tmp_path / "out", form).by_stock
+    if form == "onnx":
+        from onnxruntime import InferenceSession
+
+        model = pareft.load(tmp_path / "run", dtype=torch.float32)
+        inputs = make_inputs(model.get_base_model())
+        longer = {
+            name: torch.cat([value, value[..., :9], value[..., :9]], dim=-1)[:, :1].repeat(1, 3, 1)
+            for name, value in inputs.items()
+        }
+        session = InferenceSession(tmp_path / "out" / "model.onnx")
+        found = session.run(["logits"], {name: value.numpy() for name, value in longer.items()})[0]
+        torch.testing.assert_close(torch.tensor(found), compute_logits(model, longer), rtol=1e-3, atol=1e-4)
 
 
 def test_early_pruning_of_what_chooses(choice, tmp_path):
@@ -212,6 +239,8 @@ def test_options_may_be_columns_and_arms_are_compared(choice, tmp_path):
     assert [row.arm for row in compared.rows] == ["full", "lora"]
     assert compared.headlines == ["exact_match"]
     assert all(row.inference_percent > 0 for row in compared.rows)
+    again = pareft.compare_runs([tmp_path / "runs" / arm for arm in arms])
+    assert [row.inference_percent for row in again.rows] == [row.inference_percent for row in compared.rows]
 
 
 def test_a_report_of_options_given_as_numbers_shows_their_texts(choice, tmp_path):

@@ -91,7 +91,7 @@ def test_a_run_whose_data_have_grown_is_not_evaluated(run, tmp_path):
     pareft.evaluate(tmp_path / "run")
     with (tmp_path / "data" / "test.csv").open("a") as file:
         file.write("one more,one\n")
-    with pytest.raises(RunError, match=r"no longer holds the examples of .*; put the data back"):
+    with pytest.raises(RunError, match=r"no longer holds the examples of .* Put the data back"):
         pareft.evaluate(tmp_path / "run")
 
 
@@ -315,6 +315,7 @@ def test_all_formats_give_the_same_and_keep_ids_and_order(run, tmp_path):
         ("wide", "long, " * 50_000 + "\ntwo\n", [("0", 2)]),
         ("long.csv", "id,source\na7," + "long " * 50_000 + "\nb8,two\n", [("a7", 2)]),
         ("array.json", '[\n{"id": 7, "source": "one"},\n{"id": 8, "source": "two"}\n]\n', [(7, 2)]),
+        ("each.json", '{"id": 7, "source": "one"}\n{"id": 8, "source": "two"}\n', [(7, 2)]),
         ("array", '[\n{"id": 7, "source": "one"},\n{"id": 8, "source": "two"}\n]\n', [(7, 2)]),
         ("dates", "[**2101-2-3**] one\ntwo\n", [("0", 2)]),
         ("odd.jsonl", '{"id": "\u2028", "source": "one\u2028two"}\n{"id": true, "source": "two"}\n', [("\u2028", 2)]),
@@ -337,7 +338,7 @@ def test_what_files_begin_with_and_how_ids_are_kept(tmp_path, name, content, exp
         ("twice.csv", "source,id,source\na,1,b\n", "two columns of its first line have one name"),
         ("quote.csv", 'id,source\n1,"Fever\n2,fine\n', "line 2: broken quoting"),
         ("latin.csv", b"id,source\n1,Fi\xe8vre\n", "row 1 holds what is no UTF-8"),
-        ("object.json", '{"source": "one"}', "is no JSON array"),
+        ("object.json", '"one"', "is no JSON array"),
         ("damaged.parquet", "PAR1", "cannot be read as Parquet"),
     ],
 )

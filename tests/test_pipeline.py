@@ -238,8 +238,23 @@ def test_an_unfinished_run_whose_data_have_changed_is_refused(recipe, table, tmp
 def test_two_processes_do_not_train_in_one_folder(recipe, tmp_path):
     with hold(tmp_path / "run"), pytest.raises(RunError, match="another process is training in"), hold(tmp_path / "run"):
         pytest.fail("both train")
-    with hold(tmp_path / "run"):
-        pass
+    pareft.run(recipe, out=tmp_path / "run", arm="full")
+
+
+def test_a_process_that_is_refused_changes_nothing(recipe, tmp_path, monkeypatch):
+    """Another one that waits for the folder with other metrics must not have its recipe there."""
+    plain, seen = pipeline._train, []
+
+    def train(*arguments):
+        before = (tmp_path / "run" / "recipe.yaml").read_bytes()
+        with pytest.raises(RunError, match="another process is training in"):
+            pareft.run(recipe, {"evaluate.metrics": ["rouge", "surface"]}, out=tmp_path / "run", arm="full")
+        seen.append((tmp_path / "run" / "recipe.yaml").read_bytes() == before)
+        return plain(*arguments)
+
+    monkeypatch.setattr(pipeline, "_train", train)
+    pareft.run(recipe, out=tmp_path / "run", arm="full")
+    assert seen == [True]
 
 
 def test_a_finished_run_of_a_plan_that_was_made_anew_is_not_passed_off_for_it(recipe, tmp_path):
@@ -253,8 +268,11 @@ def test_a_finished_run_of_a_plan_that_was_made_anew_is_not_passed_off_for_it(re
         pareft.run(recipe, {"arms.full.prune": {"plan": str(file)}}, out=tmp_path / "run", arm="full")
 
 
-def test_a_run_killed_after_its_last_checkpoint_takes_no_further_step(recipe, tmp_path, monkeypatch):
-    changes = {"train.max_steps": 3, "train.evaluate_every": 0.25}
+@pytest.mark.parametrize(
+    "ending", [{"train.max_steps": 3}, {"train.max_steps": 9, "train.patience": 1, "train.learning_rate": 1e-9}]
+)
+def test_a_run_killed_after_its_last_checkpoint_takes_no_further_step(recipe, tmp_path, monkeypatch, ending):
+    changes = ending | {"train.evaluate_every": 0.25}
     whole = pareft.run(recipe, changes, out=tmp_path / "whole", arm="lora+l-prun")
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "save_artefact", interrupt)
@@ -262,6 +280,7 @@ def test_a_run_killed_after_its_last_checkpoint_takes_no_further_step(recipe, tm
             pareft.run(recipe, changes, out=tmp_path / "run", arm="lora+l-prun")
     resumed = pareft.run(recipe, changes, out=tmp_path / "run", arm="lora+l-prun")
     assert (resumed.steps, resumed.best_step) == (whole.steps, whole.best_step)
+    assert whole.steps <= 3
     assert without_timings(resumed) == without_timings(whole)
     assert (tmp_path / "run/predictions.jsonl").read_bytes() == (tmp_path / "whole/predictions.jsonl").read_bytes()
 

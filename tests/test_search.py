@@ -7,11 +7,13 @@ from conftest import call
 
 import pareft
 from pareft import search as searching
-from pareft.errors import RunError
+from pareft.adapter_settings import DistillSettings
+from pareft.errors import PareftError, RunError
 from pareft.recipe import resolve, select_arm
 from pareft.recipe_file import read_recipe
 from pareft.records import SearchRecord
 from pareft.search import find_best, list_space, search
+from pareft.settings import PruneSettings
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def test_a_search_begins_with_the_recipe_and_ends_with_a_recipe(recipe, trained,
     assert SearchRecord.from_json((out / "search.json").read_text()) == found
     (kept,) = [path for path in out.iterdir() if path.is_dir()]  # the best one's
     assert read_recipe(kept / "recipe.yaml") == written
-    assert {path.name for path in (kept / "checkpoints").iterdir()} == {"trained.json"}
+    assert {path.name for path in (kept / "checkpoints").iterdir()} == {"trained.json", "data.json"}
     monkeypatch.undo()
     record = pareft.run(written, out=kept)  # goes on to the test
     assert record.steps == written.train.max_steps
@@ -134,6 +136,40 @@ def test_a_folder_of_another_search_is_refused(recipe, tmp_path):
     for metric, space in (("rouge2", ["rank"]), ("rouge1", ["learning_rate"])):
         with pytest.raises(RunError, match="the search of another recipe, metric or space"):
             search(recipe, tmp_path / "search", metric=metric, trials=1, space=space)
+
+
+def test_a_search_on_data_that_have_changed_is_refused(recipe, table, trained, tmp_path):
+    """Its old trials would stand beside new ones of other data."""
+    out = tmp_path / "search"
+    search(recipe, out, metric="rouge1", trials=1, space=["learning_rate"])
+    table.write_text(table.read_text().replace("case", "patient"))
+    with pytest.raises(RunError, match="holds a search on other examples"):
+        search(recipe, out, metric="rouge1", trials=2, space=["learning_rate"])
+
+
+def test_two_processes_do_not_search_in_one_folder(recipe, tmp_path, monkeypatch):
+    """One would take the other's trial for a killed one."""
+    asked = []
+
+    def train(trial, folder, **_):
+        asked.append(folder)
+        with pytest.raises(RunError, match="another process is searching"):
+            search(recipe, tmp_path / "search", metric="rouge1", trials=1, space=["learning_rate"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(searching, "fit", train)
+    with pytest.raises(KeyboardInterrupt):
+        search(recipe, tmp_path / "search", metric="rouge1", trials=1, space=["learning_rate"])
+    assert asked
+
+
+def test_a_search_that_ended_before_it_began_goes_on(recipe, trained, tmp_path):
+    """Layers that a criterion has chosen stay for the recipe that is right."""
+    wrong = recipe.model_copy(update={"distill": DistillSettings(teacher="nobody"), "prune": PruneSettings(by="magnitude", keep=4)})
+    with pytest.raises(PareftError):
+        search(wrong, tmp_path / "search", metric="rouge1", trials=1, space=["learning_rate"])
+    assert (tmp_path / "search").is_dir()
+    search(wrong.model_copy(update={"distill": None}), tmp_path / "search", metric="rouge1", trials=1, space=["learning_rate"])
 
 
 def test_targets_that_the_base_or_the_start_does_not_bear_are_not_tried(values, bases):

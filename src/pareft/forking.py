@@ -4,6 +4,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from pareft.errors import MeasurementError
-from pareft.processes import FORKSERVER, SPAWN
+from pareft.processes import FORKSERVER, SPAWN, watch_parent
 
 LONGEST_PLACE = 70  # bytes of a temporary folder's name: a socket's has at most 108, 33 of them below it
 Answer = Callable[[str, int], dict[str, Any]]
@@ -87,6 +88,11 @@ def open_context(module: str) -> Any:
     with _silence():
         forkserver.ensure_running()
     return FORKSERVER
+
+
+def open_apart(module: str) -> ProcessPoolExecutor:
+    """A process that has a module imported, for functions of it that must not share this one's memory; an interrupt ends it."""
+    return ProcessPoolExecutor(1, mp_context=open_context(module), initializer=watch_parent)
 
 
 def _has_room_for_a_socket() -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from pareft.artefact import check_base, load_writer
 from pareft.data.encoding import check_lengths
 from pareft.data.inputs import Format, open_inputs
+from pareft.data.prepared import digest_frames
 from pareft.errors import DataError, RecipeError, RunError
 from pareft.evaluation.generation import Reading
 from pareft.evaluation.metrics import METRICS
@@ -18,13 +19,14 @@ from pareft.files import write_atomic
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.progress import SILENT, Progress
-from pareft.readying import check_writes, describe_protocol, prepare
+from pareft.readying import Prepared, check_writes, describe_protocol, prepare
 from pareft.recipe import Recipe
 from pareft.recipe_file import change_recipe, read_recipe
 from pareft.records import Protocol, Record, ScoreRecord
-from pareft.run_folder import PREDICTIONS, RECIPE, SCORES, is_run, read_record
+from pareft.run_folder import PREDICTIONS, RECIPE, SCORES, check_same_data, is_run, read_record
 from pareft.runtime import choose_writing_precision, find_processes
 from pareft.scoring import evaluate_split
+from pareft.tasking import digest_examples, list_metrics, read_examples
 
 
 class EvaluationRecord(Record):
@@ -82,12 +84,8 @@ def evaluate(
     prepared = prepare(recipe)
     if split not in prepared.splits:
         raise RecipeError(f"no split {split!r}; there is {', '.join(prepared.splits)}")
-    protocol, record = describe_protocol(prepared), read_record(folder)
-    if record and record.protocol.data_digest != protocol.data_digest:
-        raise RunError(
-            f"{protocol.data} no longer holds the examples of {folder}, and what it was trained on may be in another split now; "
-            "put the data back, or write for others with pareft generate"
-        )
+    protocol = describe_protocol(prepared)
+    _check_data(folder, prepared)
     target, started, processes = Path(out) if out else folder / "evaluation" / split, time.perf_counter(), find_processes()
     if (target / RECIPE).is_file():
         raise RunError(f"{target} is a run, whose predictions stay; give another folder with --out")
@@ -109,6 +107,21 @@ def evaluate(
     write_atomic(target / SCORES, evaluation.to_json())
     processes.share(evaluation.to_json())
     return evaluation
+
+
+def _check_data(folder: Path, prepared: Prepared) -> None:
+    """Raise `RunError` if a run's data are not its own any more: of one table, it may have been trained on what is the test now."""
+    own, record = read_recipe(folder / RECIPE), read_record(folder)
+    if record is None:
+        check_same_data(folder, digest_examples(prepared.splits))
+        return
+    same = list_metrics(own) == list_metrics(prepared.recipe)  # which say what is learnt of several right targets
+    splits = prepared.splits if same else read_examples(own, prepared.task)
+    if record.protocol.data_digest != digest_frames(splits):
+        raise RunError(
+            f"{record.protocol.data} no longer holds the examples of {folder}, or this version of pareft splits them otherwise; "
+            "what it was trained on may be in another split now. Put the data back, or write for others with pareft generate"
+        )
 
 
 def generate(

@@ -23,16 +23,16 @@ from pareft.runtime import describe_hardware, list_versions
 from pareft.settings import MeasureSettings
 
 
-def digest_arm(arm: Recipe) -> str:
-    """Identify what is measured: equal for the same arm and plan, however often and how boldly it steps, and however it writes,
-    unless that is measured, too.
+def digest_arm(arm: Recipe, *, writes: bool = False) -> str:
+    """Identify what is measured: equal for the same arm and plan, however often and how boldly it steps; where it also `writes`,
+    written alike.
     """
     lasting = {"epochs", "max_steps", "warmup_steps", "learning_rate", "evaluate_every", "patience", "report_to"}
     beside: dict[str, Any] = {"arms": True, "evaluate": True, "measure": True, "train": lasting}
     content = [arm.model_dump_json(exclude=beside)]
     if arm.prune and arm.prune.plan and Path(arm.prune.plan).is_file():
         content.append(PruningPlan.read(arm.prune.plan).fingerprint)
-    if arm.measure and arm.measure.inference:
+    if writes:
         content.append(json.dumps(arm.evaluate.how_to_write()))
     return hashlib.sha256("".join(content).encode()).hexdigest()[:16]
 
@@ -41,7 +41,10 @@ def fits(record: EfficiencyRecord, arms: Mapping[str, Recipe], settings: Measure
     """Whether a measurement is of these very arms, and with `settings`, was taken so."""
     counts = (record.steps, record.warmup_steps, record.inference)
     taken = settings is None or counts == (settings.steps, settings.warmup_steps, settings.inference)
-    return taken and all(name in record.arms and record.arms[name].digest == digest_arm(arm) for name, arm in arms.items())
+    return taken and all(
+        name in record.arms and record.arms[name].digest == digest_arm(arm, writes=bool(record.inference))
+        for name, arm in arms.items()
+    )
 
 
 def measure(
@@ -92,7 +95,7 @@ def measure(
         hardware=describe_hardware(),
         arms={
             arm: ArmEfficiency(
-                digest=digest_arm(recipe),
+                digest=digest_arm(recipe, writes=bool(settings.inference)),
                 step_seconds=[round(value, 5) for value in seconds[arm]],
                 median_step_seconds=round(median(seconds[arm]), 5),
                 peak_bytes=peaks[arm],

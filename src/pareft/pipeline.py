@@ -18,7 +18,6 @@ from transformers import PreTrainedModel
 
 from pareft.adapter_settings import LoraSettings
 from pareft.artefact import load, load_writer, make_writer, save_artefact
-from pareft.data.prepared import digest_frames
 from pareft.failures import explain_failures
 from pareft.files import write_atomic, write_json
 from pareft.lightening import check_light, lighten
@@ -63,6 +62,7 @@ from pareft.runtime import (
     seed_everything,
 )
 from pareft.scoring import evaluate_split, round_scores, score_again, score_validation
+from pareft.tasking import digest_examples
 from pareft.teaching import ask_teacher, read_teacher, teach
 from pareft.teaching.caching import check_caches
 from pareft.teaching.finding import Teacher, find_teacher
@@ -89,19 +89,30 @@ def run(
     """
     folder, processes = Path(out or choose_home(recipe) / (arm or "run")), find_processes()
     chosen = take_recipe(recipe, changes, arm=arm).model_copy(update={"arms": {}})
-    check_folder(folder, chosen)
-    if record := read_record(folder):
-        check_plan_file(folder, chosen)
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # a kill may have left them
-        return record if is_scored_by(folder, chosen) else _score_again(chosen, folder, record)
+    if record := _read_finished(chosen, folder):
+        return record
     with explain_failures(folder, arm or "the run"):
-        prepared, teacher = _open(chosen, folder, progress)
+        prepared, teacher = _prepare(chosen, folder, progress)
         with hold(folder):
-            record = read_record(folder) or _run_stages(prepared, teacher, folder, arm, progress)
+            if record := _read_finished(chosen, folder):  # by a process that held it meanwhile
+                return record
+            record = _run_stages(_open(prepared, folder, progress), teacher, folder, arm, progress)
+            if processes.first:
+                write_atomic(folder / RECORD, record.to_json())
     if processes.first:
-        write_atomic(folder / RECORD, record.to_json())
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return record
+
+
+def _read_finished(recipe: Recipe, folder: Path) -> RunRecord | None:
+    """The record of a finished run of the recipe, scored by its metrics; `None` if there is none, or an unfinished one."""
+    check_folder(folder, recipe)
+    record = read_record(folder)
+    if record is None:
+        return None
+    check_plan_file(folder, recipe)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # a kill may have left them
+    return record if is_scored_by(folder, recipe) else _score_again(recipe, folder, record)
 
 
 def fit(recipe: Recipe, out: Path, *, progress: Progress = SILENT) -> TrainingRecord:
@@ -115,8 +126,12 @@ def fit(recipe: Recipe, out: Path, *, progress: Progress = SILENT) -> TrainingRe
     if trained := read_trained(out):
         return trained
     with explain_failures(out, "the run"):
-        prepared, teacher = _open(recipe, out, progress)
+        prepared, teacher = _prepare(recipe, out, progress)
         with hold(out):
+            check_folder(out, recipe)
+            if trained := read_trained(out):  # by a process that held it meanwhile
+                return trained
+            prepared = _open(prepared, out, progress)
             seed_everything(recipe.seed)
             _, trained = _train(prepared, teacher, out, None, progress)
     for path in (out / CHECKPOINTS).iterdir() if find_processes().first else ():  # what only training needed
@@ -125,16 +140,15 @@ def fit(recipe: Recipe, out: Path, *, progress: Progress = SILENT) -> TrainingRe
     return trained
 
 
-def _open(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, Teacher | None]:
-    """Everything before there is training, who teaches it, if it is still to come, and the run's folder with recipe and plan."""
+def _prepare(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, Teacher | None]:
+    """Everything before there is training, and who teaches it, if it is still to come; nothing is written to the folder."""
     processes, teacher, known = find_processes(), None, find_plan(folder)
     if not read_trained(folder):
         check_shares(recipe.train, processes.count)
     if known and recipe.light:  # which narrows a plan of layers
         known = known.model_copy(update={"heads": {}, "neurons": {}})
     prepared = prepare(recipe, plans=find_plans(folder), known=known, progress=progress)
-    digest = digest_frames(prepared.splits)
-    check_same_data(folder, digest)
+    check_same_data(folder, digest_examples(prepared.splits))
     if recipe.light:
         check_light(prepared)
     else:
@@ -142,10 +156,18 @@ def _open(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, T
     if recipe.distill and recipe.distill.asks and not read_trained(folder):
         teacher = find_teacher(prepared, folder.absolute().parent)
         check_caches(teacher, prepared, folder)
+    return prepared, teacher
+
+
+def _open(prepared: Prepared, folder: Path, progress: Progress) -> Prepared:
+    """The run's folder with recipe and plan, which early pruning estimates there."""
+    recipe, processes = prepared.recipe, find_processes()
+    begun = find_checkpoint(folder / CHECKPOINTS) or read_trained(folder)
     processes.wait()  # everybody has seen the folder as it was
     if processes.first:
         write_atomic(folder / RECIPE, write_yaml(recipe))
-        write_json(folder / CHECKPOINTS / DATA, digest)
+        if not begun:
+            write_json(folder / CHECKPOINTS / DATA, digest_examples(prepared.splits))
         if prepared.planning:
             write_atomic(folder / PLANNING, prepared.planning.to_json())
         if prepared.told is not None:
@@ -155,7 +177,7 @@ def _open(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Prepared, T
         check_same_plan(folder, prepared.plan)
     if processes.first:
         write_atomic(folder / PLAN_FILE, prepared.plan.to_json())
-    return prepared, teacher
+    return prepared
 
 
 def _score_again(recipe: Recipe, folder: Path, record: RunRecord) -> RunRecord:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pareft.budgeting import plan_within
 from pareft.calibrating import CRITERIA, NEED_NOTHING, Calibration, choose_by, limit, limit_family, name_how
-from pareft.errors import PlanError, suggest
+from pareft.errors import PlanError, RecipeError, suggest
 from pareft.models.checkpoint import Base, open_base
 from pareft.models.plan import PruningPlan
 from pareft.planner.amounts import read_budgets
@@ -177,7 +177,10 @@ def choose_within(
     plain: dict[str, Any] = {"base": source.name, "revision": source.revision, "prune": None, "distill": None, "arms": {}}
     recipe = take_recipe(data).model_copy(update=plain)
     prepared = prepare(recipe.model_copy(update={"adapt": None}))
-    check_texts("a budget", prepared.task)
+    if prepared.task != "generation":
+        raise RecipeError(
+            f"a budget ranks plans by a loss of texts, and data.task is {prepared.task}; say how many layers, with keep"
+        )
     limits, split = replace(limits, symmetric=symmetric), prepared.splits["train"]
     given = Calibration(source, whole, limits, examples, prepared.recipe, prepared.tokenizer, split, prepared.precision)
     return plan_within(budgets, by, given, open_arm("", recipe), progress=progress)

@@ -54,10 +54,15 @@ if "forkserver" in get_all_start_methods():
     FORKSERVER = _ForkServerContext()
 
 
-def follow_parent() -> None:
-    """Leave interrupts to the parent, and end when it is killed: what a process of a pool begins with."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def watch_parent() -> None:
+    """End when the parent is killed: what a process of a pool begins with, which would wait for orders for ever."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def follow_parent() -> None:
+    """Leave interrupts to the parent, and end when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    watch_parent()
 
 
 def _end_with_parent() -> None:

@@ -55,8 +55,11 @@ class Protocol(Record):
     seed: int
 
     def list_differences(self, other: "Protocol", *, but: Collection[str] = ()) -> list[str]:
-        """The names of the fields in which two protocols differ, `but` for some."""
-        return [name for name in type(self).model_fields if name not in but and getattr(self, name) != getattr(other, name)]
+        """The names of the fields in which two protocols differ, `but` for some, and for where the examples, which have a digest,
+        are from.
+        """
+        known = {*but, "data"}
+        return [name for name in type(self).model_fields if name not in known and getattr(self, name) != getattr(other, name)]
 
 
 class Parameters(Record):

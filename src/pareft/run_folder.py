@@ -45,7 +45,7 @@ def check_folder(folder: Path, recipe: Recipe) -> None:
     """
     written = folder / RECIPE
     if not written.is_file():
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(path.name != CHECKPOINTS for path in folder.iterdir()):  # a kill may have left these alone
             raise RunError(f"{folder} is not empty and is no run folder; give another with --out")
         return
     chosen_by = METRIC_OF[recipe.train.best_metric]

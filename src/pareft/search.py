@@ -13,7 +13,7 @@ from typing import Any
 from pareft.adapter_settings import TARGETS, BottleneckSettings, LoraSettings
 from pareft.errors import AdapterError, PareftError, RunError, suggest
 from pareft.extras import explain_missing
-from pareft.files import write_atomic
+from pareft.files import open_alone, write_atomic, write_json
 from pareft.models.checkpoint import open_base
 from pareft.pipeline import fit
 from pareft.progress import SILENT, Progress
@@ -24,9 +24,11 @@ from pareft.records import SearchRecord, TrainingRecord, TrialRecord
 from pareft.run_folder import PLANS
 from pareft.runtime import find_processes
 from pareft.settings import METRIC_OF
+from pareft.tasking import digest_examples
 from pareft.teaching.finding import find_teacher
 
 BEST, STUDY, SEARCH = "best.yaml", "study.journal", "search.json"
+RESTS_ON, LOCK = "rests-on.json", "lock"  # the digests of data and plan; held by who searches
 REFUSED = "refused"
 FARTHEST = 10.0  # times the recipe's learning rate, either way
 RANKS = (0.5, 1, 2, 4)  # times the recipe's
@@ -59,22 +61,44 @@ def search(
         on_trial: is called with every trial that ends, or had before.
 
     Raises:
-        RunError: an unknown metric or nothing to look for; a folder that holds the search of another recipe or space.
+        RunError: an unknown metric or nothing to look for; a folder that holds the search of another recipe, space or data, or in
+            which another process searches.
         RecipeError: the recipe does not go.
     """
     chosen = _check(recipe, metric, space)
     if find_processes().count > 1:
         raise RunError("several processes train one arm, but do not search: start pareft tune alone")
     with explain_missing("optuna", extra="tune", error=RunError):
-        import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
+        import optuna  # noqa: F401
     _check_folder(out, chosen, space)
     prepared = prepare(chosen, plans=out / PLANS)  # what the recipe as it is gets wrong is no trial's fault
     if chosen.distill and chosen.distill.asks:
         find_teacher(prepared, out.absolute())
-    write_atomic(out / "recipe.yaml", write_yaml(chosen))
-    write_atomic(out / "space.json", json.dumps(sorted(space)) + "\n")
+    out.mkdir(parents=True, exist_ok=True)
+    held = open_alone(out / LOCK)
+    if held is None:
+        raise RunError(f"another process is searching in {out}; wait for it, or give another folder with --out")
+    with held:
+        rests_on = {"data": digest_examples(prepared.splits), "plan": prepared.plan.fingerprint}
+        if _read(out / RESTS_ON) not in (None, rests_on):
+            raise RunError(
+                f"{out} holds a search on other examples, or of a base with other weights: trials of both cannot be compared; put "
+                "them back, or give another folder with --out"
+            )
+        write_atomic(out / "recipe.yaml", write_yaml(chosen))
+        write_atomic(out / "space.json", json.dumps(sorted(space)) + "\n")
+        write_json(out / RESTS_ON, rests_on)
+        return _search(chosen, out, metric, trials, space, progress, on_trial)
+
+
+def _search(
+    chosen: Recipe, out: Path, metric: str, trials: int, space: Sequence[str], progress: Progress, on_trial: OnTrial
+) -> SearchRecord:
+    """Go on to `trials` in a folder that is this search's alone."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     targets = _list_targets(chosen) if "target" in space else []
     study = optuna.create_study(
@@ -156,13 +180,19 @@ def _check(recipe: Recipe, metric: str, space: Sequence[str]) -> Recipe:
 
 def _check_folder(out: Path, recipe: Recipe, space: Sequence[str]) -> None:
     stored, searched = out / "recipe.yaml", out / "space.json"
-    if not stored.is_file() and out.is_dir() and any(out.iterdir()):
+    begun = (PLANS, LOCK)  # what a search may leave that ended before it began
+    if not stored.is_file() and out.is_dir() and any(path.name not in begun for path in out.iterdir()):
         raise RunError(f"{out} holds something else; give another folder with --out")
     if not stored.is_file():
         return
     same = stored.read_text(encoding="utf-8") == write_yaml(recipe)
-    if not same or not searched.is_file() or json.loads(searched.read_text(encoding="utf-8")) != sorted(space):
+    if not same or _read(searched) != sorted(space):
         raise RunError(f"{out} holds the search of another recipe, metric or space; give another folder with --out")
+
+
+def _read(path: Path) -> Any:
+    """The JSON in a file; `None` without one."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _take_up(study: Any, states: Any, first: Mapping[str, Any]) -> None:

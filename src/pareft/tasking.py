@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from transformers import PreTrainedTokenizerBase
 
 from pareft.adapter_settings import LoraSettings
+from pareft.data.prepared import digest_frames
 from pareft.data.sources import read_splits
 from pareft.data.spans import locate_answers
 from pareft.data.tasks import Labels, check_numbers, find_labels, name_options
@@ -133,6 +134,12 @@ def read_examples(recipe: Recipe, task: TaskName) -> dict[str, pl.DataFrame]:
     if task == "span":
         splits["train"] = locate_answers(splits["train"], where=name_target(recipe))
     return splits
+
+
+def digest_examples(splits: Mapping[str, pl.DataFrame]) -> str:
+    """Identify the splits of a task, whatever metrics say of several right targets."""
+    first = pl.col("target").str.split(EITHER).list.first()
+    return digest_frames({**splits, "train": splits["train"].with_columns(target=first)})
 
 
 def list_metrics(recipe: Recipe) -> set[str]:

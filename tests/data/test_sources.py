@@ -80,14 +80,16 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, name, text, message):
     [
         ({"dialogue": pl.lit("before\0behind")}, "example 0 of the train split holds a NUL character"),
         ({"note": pl.when(pl.col("n") == 3).then(pl.lit("\0")).otherwise("note")}, "holds a NUL character"),
+        ({"note": pl.concat_list(pl.lit("a"), pl.lit("b\0"))}, "holds a NUL character"),
         ({"id": pl.when(pl.col("n") > 0).then("n")}, "rows without an id"),
     ],
 )
 def test_rows_that_nothing_could_be_told_by_are_refused(tmp_path, change, message):
     """NUL parts two texts that are one source; ids tell predictions apart."""
     ROWS.with_columns(**change).write_parquet(tmp_path / "rows.parquet")
+    more = {"target": "dialogue", "options": "note"} if ROWS.with_columns(**change)["note"].dtype == pl.List else {}
     with pytest.raises(DataError, match=message):
-        read_splits(settings(tmp_path / "rows.parquet"), seed=42)
+        read_splits(settings(tmp_path / "rows.parquet", **more), seed=42)
 
 
 def test_no_data_and_folders_that_are_none(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from conftest import call
 
 import pareft
-from pareft import budgeting
+from pareft import budgeting, forking
 from pareft.budgeting import find_front, list_counts
 from pareft.errors import MeasurementError, PareftError
 from pareft.models.structure import count_parameters
@@ -13,7 +13,7 @@ from pareft.planner.amounts import UNITS, read_budgets, say_amount
 from pareft.planner.arms import open_arm
 from pareft.planner.costs import Cost
 from pareft.planning import choose_within
-from pareft.processes import follow_parent
+from pareft.processes import watch_parent
 from pareft.pruning.choosing import Limits
 from pareft.recipe import resolve
 from pareft.records import PlanningRecord
@@ -88,16 +88,16 @@ def test_a_killed_planner_leaves_no_process(recipe, monkeypatch):
         asked.append(initializer)
         raise RuntimeError
 
+    monkeypatch.setattr(forking, "ProcessPoolExecutor", refuse)
     arm = open_arm("", recipe)
-    for module, ask in (
-        (costs, lambda: costs._find_latency(arm)),
-        (reference, lambda: reference.measure_reference(arm, [], recomputing=False)),
-        (writers, lambda: writers.measure_beside(arm)),
+    for ask in (
+        lambda: costs._find_latency(arm),
+        lambda: reference.measure_reference(arm, [], recomputing=False),
+        lambda: writers.measure_beside(arm),
     ):
-        monkeypatch.setattr(module, "ProcessPoolExecutor", refuse)
         with pytest.raises(MeasurementError):
             ask()
-    assert asked == [follow_parent] * 3
+    assert asked == [watch_parent] * 3
 
 
 def test_layers_that_must_stay_do(recipe, bases, known):

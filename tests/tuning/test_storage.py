@@ -55,7 +55,7 @@ def test_an_adapter_carries_its_plan_and_says_so_to_peft_users(adapter, plan):
     assert pareft.PruningPlan.read(adapter / "plan.json") == plan
     card = (adapter / "README.md").read_text()
     assert plan.fingerprint in card
-    assert "without a message and with every layer's LoRA on another layer" in card
+    assert "with every layer's LoRA on another layer" in card
     assert sorted(path.name for path in adapter.iterdir()) == [
         "README.md",
         "adapter_config.json",

@@ -22,7 +22,7 @@ from pareft.records import Identity
 from pareft.settings import PAIRED
 
 Format = Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "xlsx", "lines"]
-SUFFIXES = {suffix: suffix[1:] for suffix in READERS} | {".ndjson": "jsonl", ".txt": "lines"}
+SUFFIXES = {suffix: suffix[1:] for suffix in READERS} | {".json": "", ".ndjson": "jsonl", ".txt": "lines"}  # .json: by its text
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
@@ -84,10 +84,13 @@ class Inputs:
                 for line in file:
                     yield {self.column: line.rstrip("\n")}
             return
-        for row in READERS[f".{self.format}"](self.path, ()):
-            if isinstance(row, Flaw):
-                raise DataError(f"{self.name} line {row.line}: {row.reason}")
-            yield row[1]
+        try:
+            for row in READERS[f".{self.format}"](self.path, ()):
+                if isinstance(row, Flaw):
+                    raise DataError(f"{self.name} line {row.line}: {row.reason}")
+                yield row[1]
+        except DataError as error:
+            raise DataError(str(error).replace(str(self.path), self.name)) from error
 
     def _pick(self, number: int, row: dict[str, Any]) -> tuple[Identity | None, str]:
         text, identity = row.get(self.column), row.get("id")
@@ -123,6 +126,8 @@ def open_inputs(place: str, *, column: str, format: Format = "auto") -> Iterator
         if not path.is_file():
             raise DataError(f"no file {place}; give a table or plain lines, or - for standard input")
         chosen = format if format != "auto" else SUFFIXES.get(find_format(path)) or _guess(path, column)
+        if place == "-":
+            path = path.rename(path.with_suffix(f".{chosen}"))
         yield Inputs(path, "standard input" if place == "-" else place, chosen, column)  # type: ignore[arg-type]
 
 
@@ -133,7 +138,7 @@ def _guess(path: Path, column: str) -> str:
         line = next(filter(None, lines), "")
     if line.startswith("{"):
         return "jsonl"
-    if line == "[" or line.startswith("[{"):  # and not [** ... **], as in MIMIC's notes
+    if line == "[" or line.startswith("[{") or find_format(path) == ".json":  # and not [** ... **], as in MIMIC's notes
         return "json"
     heads = ([name.strip('"') for name in line.split(delimiter)] for delimiter in DELIMITERS.values())
     return next((name for name, head in zip(DELIMITERS, heads, strict=True) if column in head), "lines")

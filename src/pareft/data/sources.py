@@ -55,9 +55,12 @@ def _limit(frames: dict[str, pl.DataFrame], settings: DataSettings) -> dict[str,
     if empty := [name for name, frame in limited.items() if frame.height == 0]:
         raise DataError(f"the {empty[0]} split has no row with both {settings.source} and {settings.target}")
     for name, frame in limited.items():
-        texts = [column for column in ("source", "pair", "target") if column in frame.columns]
-        place = frame.select(pl.any_horizontal(pl.col(texts).str.contains(PAIRED, literal=True))).to_series().arg_max()
-        if place is not None and any(PAIRED in frame[column][place] for column in texts):
+        columns = [pl.col(column) for column in ("source", "pair", "target") if column in frame.columns]
+        if "options" in frame.columns:
+            columns.append(pl.col("options").list.join(" "))
+        held = frame.select(pl.any_horizontal(column.str.contains(PAIRED, literal=True) for column in columns)).to_series()
+        if held.any():
+            place = held.arg_max()
             raise DataError(f"example {place} of the {name} split holds a NUL character; pareft prepare table leaves such rows out")
         if frame["id"].null_count():
             raise DataError(f"the {name} split has rows without an id; give every row one, or leave the column out")

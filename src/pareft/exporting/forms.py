@@ -19,7 +19,7 @@ from pareft.models.padding import pad
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.saving import is_stock, save_checkpoint
 from pareft.records import RunRecord
-from pareft.run_folder import ADAPTER, RECIPE, RECORD
+from pareft.run_folder import ADAPTER, LABELS, RECIPE, RECORD, read_task
 from pareft.tuning.adapters import merge
 from pareft.tuning.bottleneck import BottleneckConfig
 from pareft.tuning.storage import describe_adapter, make_mixable, read_adapter, write_adapter
@@ -52,12 +52,19 @@ def _write_adapter(run: Path, record: RunRecord, temporary: Path) -> Checked:
     base = load_base(plan.base, plan, dtype=torch.float32, **find_head(run))
     stored = make_mixable(read_adapter(run / ADAPTER), base)
     card = describe_adapter(
-        plan, stored.config, extra="How it was trained is in `recipe.yaml`, how well it does in `record.json`.\n"
+        plan,
+        stored.config,
+        head=find_head(run),
+        extra="How it was trained is in `recipe.yaml`, how well it does in `record.json`.\n",
     )
     target = temporary / "result"
-    write_adapter(type(stored)(target, stored.config, stored.tensors, plan), card + list_scores(record))
+    write_adapter(
+        type(stored)(target, stored.config, stored.tensors, plan), card + list_scores(record, writes=read_task(run) == "generation")
+    )
     shutil.copyfile(run / RECIPE, target / RECIPE)
     shutil.copyfile(run / RECORD, target / RECORD)
+    if (run / LABELS).is_file():
+        shutil.copyfile(run / LABELS, target / LABELS)
     inputs = make_inputs(base)
     expected = compute_logits(_load(run), inputs)
     known = not isinstance(stored.config, BottleneckConfig)
@@ -76,7 +83,7 @@ def _write_adapter(run: Path, record: RunRecord, temporary: Path) -> Checked:
 
 def _write_base(run: Path, record: RunRecord, temporary: Path) -> Checked:
     plan = PruningPlan.read(run / PLAN_FILE)
-    base = load_base(plan.base, plan)
+    base = load_base(plan.base, plan, **find_head(run))  # an adapter brings its head, and a stock config says how many labels
     tokenizer, target = load_tokenizer(_open_base_of(plan)), temporary / "result"
     save_checkpoint(base, target, tokenizer=tokenizer)
     write_atomic(target / PLAN_FILE, plan.to_json())
@@ -93,7 +100,7 @@ def _write_base(run: Path, record: RunRecord, temporary: Path) -> Checked:
 def _write_onnx(run: Path, record: RunRecord, temporary: Path) -> Checked:
     model, plan = _load_merged(run), PruningPlan.read(run / PLAN_FILE)
     inputs = make_inputs(model)
-    write_onnx(model, {name: value[:, :7] for name, value in inputs.items()}, temporary / "result")
+    write_onnx(model, {name: value[..., :7] for name, value in inputs.items()}, temporary / "result")
     expected = compute_logits(model, inputs)
     load_tokenizer(_open_base_of(plan)).save_pretrained(temporary / "result")
     notes = [f"{plan.describe()}; forward pass without cache, float32, batch and lengths free", ONNX_NOTE]

@@ -35,7 +35,7 @@ def write_onnx(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], folde
 
     Args:
         model: in float32 and in eval mode, on the processor.
-        inputs: an example of two rows or more and two tokens or more, (B, T) each.
+        inputs: an example of two rows or more and two tokens or more, (B, T) each, or of options (B, N, T).
         folder: where to; made if need be.
 
     Raises:
@@ -44,7 +44,7 @@ def write_onnx(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], folde
     if missing := [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]:
         raise RunError(f"--onnx needs {', '.join(missing)}: pip install 'pareft[export]'")
     folder.mkdir(parents=True, exist_ok=True)
-    axes = tuple({0: "batch", 1: "target_length" if name.startswith("decoder_") else "length"} for name in inputs)
+    axes = tuple(_name_axes(name, tensor.dim()) for name, tensor in inputs.items())
     with _quiet(), torch.no_grad():
         try:
             program = torch.onnx.export(
@@ -63,6 +63,11 @@ def write_onnx(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], folde
         node.metadata_props.clear()  # stack traces with paths of this machine, most of the file
     program.save(folder / ONNX_FILE, external_data=True)
     return folder / ONNX_FILE
+
+
+def _name_axes(name: str, dimensions: int) -> dict[int, str]:
+    length = "target_length" if name.startswith("decoder_") else "length"
+    return {0: "batch", 1: length} if dimensions == 2 else {0: "batch", 1: "options", 2: length}
 
 
 @contextmanager

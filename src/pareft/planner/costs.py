@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -11,13 +10,12 @@ from typing import Any
 import torch
 
 from pareft.errors import MeasurementError
-from pareft.forking import open_context
+from pareft.forking import open_apart
 from pareft.models.structure import count_parameters
 from pareft.planner import forecast
 from pareft.planner.arms import Arm
 from pareft.planner.reference import FEW
 from pareft.planner.writers import open_writer
-from pareft.processes import follow_parent
 from pareft.progress import SILENT, Progress
 from pareft.recipe import override, resolve
 from pareft.runtime import seed_everything
@@ -108,7 +106,7 @@ def _find_latency(arm: Arm) -> Cost:
     depths = arm.plan.depths
     points = _lessen({stack: min(FEW + MORE, depth) for stack, depth in depths.items()})
     try:
-        with ProcessPoolExecutor(1, mp_context=open_context(__name__), initializer=follow_parent) as pool:
+        with open_apart(__name__) as pool:
             seconds = pool.submit(time_writing, [arm.keep(counts) for counts in points]).result()
     except Exception as error:
         said = str(error).strip().splitlines() or [type(error).__name__]

@@ -6,7 +6,6 @@ show (caches, Python, autograd) is in both alike.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from statistics import median
 from typing import Any
@@ -16,11 +15,10 @@ import torch
 from pareft.errors import MeasurementError
 from pareft.forecast.calls import Call, time_call
 from pareft.forecast.tracing import Step, make_batch, trace_step
-from pareft.forking import open_context
+from pareft.forking import open_apart
 from pareft.models.structure import count_parameters
 from pareft.planner.arms import Arm
 from pareft.planner.record import Reference
-from pareft.processes import follow_parent
 from pareft.runtime import choose_device, free_memory, peak_memory_bytes, reset_peak_memory, seed_everything
 from pareft.stepping import Stepper
 from pareft.tuning.fast import quicken
@@ -55,9 +53,9 @@ def measure_reference(arm: Arm, others: Sequence[Arm], *, recomputing: bool) -> 
     """
     small, larger = choose_reference(arm), _keep(arm, MORE)
     try:
-        with ProcessPoolExecutor(1, mp_context=open_context(__name__), initializer=follow_parent) as pool:
+        with open_apart(__name__) as pool:
             reference = pool.submit(_measure, small, list(others), recomputing).result()
-        with ProcessPoolExecutor(1, mp_context=open_context(__name__), initializer=follow_parent) as pool:
+        with open_apart(__name__) as pool:
             tensors, process = pool.submit(_measure_memory, larger, recomputing).result()
         more = tensors - reference.tensor_bytes
         share = (process - reference.process_bytes) / more if more > 0 else 0.0

@@ -1,18 +1,16 @@
 """Texts that a model of few layers with random weights writes here, so that forecasts of writing know this machine."""
 
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 
 import torch
 
 from pareft.errors import MeasurementError
 from pareft.evaluation.generation import Batch, write_batch
 from pareft.forecast.writing import count_rows, trace_writing
-from pareft.forking import open_context
+from pareft.forking import open_apart
 from pareft.models.checkpoint import load_tokenizer
 from pareft.models.structure import count_parameters
 from pareft.planner.arms import Arm
-from pareft.processes import follow_parent
 from pareft.runtime import choose_device, choose_writing_precision, free_memory, peak_memory_bytes, reset_peak_memory
 
 Write = Callable[[int], None]  # for so many sources; each text is as long as it may be
@@ -61,7 +59,7 @@ def measure_beside(arm: Arm) -> int:
         MeasurementError: it failed there.
     """
     try:
-        with ProcessPoolExecutor(1, mp_context=open_context(__name__), initializer=follow_parent) as pool:
+        with open_apart(__name__) as pool:
             return max(0, pool.submit(measure_writing, arm).result() - trace_arm_writing(arm))
     except Exception as error:
         raise MeasurementError(f"the writing of {arm.name} with few layers could not be measured: {error}") from error

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from pareft.errors import AdapterError
 from pareft.files import fill_folder, write_atomic
+from pareft.models.classes import CHOOSER, CLASSIFIER, EXTRACTOR
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.tuning.bottleneck import BottleneckConfig, know_bottleneck
 from pareft.tuning.plain import is_plain, make_plain
@@ -82,7 +83,8 @@ def save_adapter(model: PeftModel, plan: PruningPlan, folder: Path, *, name: str
     config.base_model_name_or_path, config.revision = plan.base, plan.revision
     if not is_plain(config):
         plain, tensors = make_plain(model, name, list_parameters(model))
-        write_adapter(StoredAdapter(folder, plain, tensors, plan), describe_adapter(plan, plain, extra=extra))
+        card = describe_adapter(plan, plain, head=name_head(model.get_base_model()), extra=extra)
+        write_adapter(StoredAdapter(folder, plain, tensors, plan), card)
         return
     check_kind(config, f"adapter {name!r}")
     if getattr(config, "init_lora_weights", None) == "eva":
@@ -93,7 +95,7 @@ def save_adapter(model: PeftModel, plan: PruningPlan, folder: Path, *, name: str
             for path in (temporary / name).iterdir():
                 path.rename(temporary / path.name)
             (temporary / name).rmdir()
-        _describe(temporary, plan, describe_adapter(plan, config, extra=extra))
+        _describe(temporary, plan, describe_adapter(plan, config, head=name_head(model.get_base_model()), extra=extra))
 
 
 def list_parameters(model: PeftModel) -> dict[str, torch.Tensor]:
@@ -151,8 +153,20 @@ def _scale(config: Any, module: str, rank: int) -> float:
     return float(find_alpha(config, module) / (math.sqrt(rank) if config.use_rslora else rank))
 
 
-def describe_adapter(plan: PruningPlan, config: Any, *, extra: str = "") -> str:
-    """The adapter's model card: what it fits, how to load it, and what happens otherwise."""
+def name_head(model: Any) -> dict[str, Any]:
+    """With which head a model was loaded, as arguments of `pareft.load`; none, where it has its own."""
+    names = [kind.__name__ for kind in type(model).__mro__]
+    heads = (CLASSIFIER, CHOOSER, EXTRACTOR)
+    head = next((head for head in heads if any(name.endswith(head.removeprefix("AutoModel")) for name in names)), None)
+    if head is None:
+        return {}
+    labels = list(model.config.id2label.values())
+    named = any(label != f"LABEL_{number}" for number, label in enumerate(labels))
+    return {"head": head} | ({"labels": labels if named else len(labels)} if head == CLASSIFIER else {})
+
+
+def describe_adapter(plan: PruningPlan, config: Any, *, head: Mapping[str, Any] | None = None, extra: str = "") -> str:
+    """The adapter's model card: what it fits, how to load it, and what happens otherwise. `head`: what `load` is told of it."""
     targets = sorted(config.target_modules)
     named = ", ".join(targets[:12]) + (f" and {len(targets) - 12} more" if len(targets) > 12 else "")
     pruned, kind = not plan.keeps_everything, name_kind(config)
@@ -160,8 +174,12 @@ def describe_adapter(plan: PruningPlan, config: Any, *, extra: str = "") -> str:
     foreign = (
         "Without pareft, peft refuses it, as it has no such adapters; with it, pareft refuses any other model."
         if isinstance(config, BottleneckConfig)
-        else f"{warning}, peft loads it **without a message and with every layer's {kind} on another layer**;\npareft refuses to."
+        else f"{warning}, peft refuses it, as its tensors have other sizes."
+        if plan.narrows
+        else f"{warning}, peft loads it **with every layer's {kind} on another layer**, and says at most that keys are missing;\n"
+        "pareft refuses to."
     )
+    more = "".join(f", {name}={value!r}" for name, value in (head or {}).items())
     return f"""---
 base_model: {plan.base}
 library_name: peft
@@ -176,7 +194,7 @@ tags: [{kind.lower()}, pareft]
 ```python
 import pareft
 
-model = pareft.load("{plan.base}", pareft.PruningPlan.read("plan.json"))
+model = pareft.load("{plan.base}", pareft.PruningPlan.read("plan.json"){more})
 model = pareft.attach(model, ".")  # the folder of this card
 ```
 

@@ -182,10 +182,12 @@ class _AtTheEnd(Exception):
 
 
 class _EndAtTheEnd(TrainerCallback):
-    """The trainer looks whether it has taken all steps after each, and would take one more."""
+    """The trainer looks after a step whether it was the last, or patience is at an end, and would take one more."""
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if state.global_step >= state.max_steps:
+        kept: Any = state.stateful_callbacks.get("TrainerControl", {})
+        stopped = state.global_step and kept.get("args", {}).get("should_training_stop")
+        if state.global_step >= state.max_steps or stopped:
             raise _AtTheEnd
 
 
