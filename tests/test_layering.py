@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1] / "src" / "pareft"
 RUNS = (
     "pipeline",
     "run_folder",
+    "holding",
     "reporting",
     "artefact",
     "scoring",

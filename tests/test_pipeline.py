@@ -16,11 +16,11 @@ from pareft import pipeline, scoring
 from pareft.artefact import make_writer
 from pareft.errors import DataError, PareftError, RecipeError, RunError
 from pareft.evaluation import predictions
+from pareft.holding import hold
 from pareft.readying import prepare
 from pareft.recipe import resolve, select_arm
 from pareft.recipe_file import read_recipe
 from pareft.records import RunRecord
-from pareft.run_folder import hold
 from pareft.tuning import training
 
 TIMINGS = {"train_seconds", "train_evaluation_seconds", "evaluate_seconds", "history"}

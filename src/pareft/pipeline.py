@@ -20,6 +20,7 @@ from pareft.adapter_settings import LoraSettings
 from pareft.artefact import load, load_writer, make_writer, save_artefact
 from pareft.failures import explain_failures
 from pareft.files import write_atomic, write_json
+from pareft.holding import hold
 from pareft.lightening import check_light, lighten
 from pareft.models.plan import PLAN_FILE
 from pareft.models.structure import build_on_meta, count_parameters
@@ -49,7 +50,6 @@ from pareft.run_folder import (
     choose_home,
     find_plan,
     find_plans,
-    hold,
     is_scored_by,
     read_record,
     read_trained,

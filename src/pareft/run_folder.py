@@ -1,17 +1,14 @@
 """The folder of a run: whose it is, and the adapter or weights in it."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from pareft.errors import RunError
-from pareft.files import open_alone
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.recipe import Recipe, list_lines
 from pareft.recipe_file import read_recipe
 from pareft.records import EfficiencyRecord, PlanningRecord, RunRecord, TrainingRecord
-from pareft.runtime import find_processes
 from pareft.settings import METRIC_OF, TaskName
 
 ADAPTER, WEIGHTS, RECIPE, RECORD = "adapter", "weights", "recipe.yaml", "record.json"
@@ -122,26 +119,6 @@ def check_same_data(folder: Path, digest: str) -> None:
             f"{folder} holds a run that began with other examples ({there}, now {digest}): the data have changed, and what it was "
             "trained on may be in another split now; put the data back, or give another folder with --out"
         )
-
-
-@contextmanager
-def hold(folder: Path) -> Iterator[None]:
-    """No other process trains in the folder meanwhile, but for those of one run.
-
-    Raises:
-        RunError: one does.
-    """
-    processes, held = find_processes(), None
-    if processes.first:
-        (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-        held = open_alone(folder / CHECKPOINTS / LOCK)
-    if not processes.share(held is not None):
-        raise RunError(f"another process is training in {folder}; wait for it, or give another folder with --out")
-    try:
-        yield
-    finally:
-        if held:
-            held.close()
 
 
 def check_same_plan(folder: Path, plan: PruningPlan) -> None:
