@@ -50,12 +50,13 @@ class StackSettings(Settings):
 
 
 class AdapterSettings(Settings):
-    """Common to all adapters. `layers`: which layers of which stack get adapters, 0-based in the model that is adapted; a stack
-    that is not named gets none. `norms`: the normalisations, of these layers if `layers` says which, are trained, too.
+    """Common to all adapters. `layers`: which layers of which stack get adapters, 0-based in the model that is adapted, or all, or
+    the upper half; a stack that is not named gets none. `norms`: the normalisations, of these layers if `layers` says which, are
+    trained, too.
     """
 
     target: Target = "ffn"
-    layers: dict[str, Literal["all"] | list[NonNegativeInt]] | None = None
+    layers: dict[str, Literal["all", "upper"] | list[NonNegativeInt]] | None = None
     norms: bool = False
 
     @classmethod

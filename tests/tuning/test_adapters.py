@@ -83,7 +83,7 @@ def test_named_modules(bases):
         pareft.attach(pareft.load(bases["bart"]), LoraSettings(target=["qproj"]))
 
 
-@pytest.mark.parametrize("layers", [{"decoder": "all"}, {"encoder": [4, 5], "decoder": [1]}])
+@pytest.mark.parametrize("layers", [{"decoder": "all"}, {"encoder": [4, 5], "decoder": [1]}, {"encoder": "upper"}])
 def test_adapters_in_some_layers_alone_are_stock_and_in_no_others(base, batch, layers, tmp_path):
     plan = pareft.plan(base)
     settings = SETTINGS.model_copy(update={"target": "all", "layers": layers})
@@ -91,7 +91,10 @@ def test_adapters_in_some_layers_alone_are_stock_and_in_no_others(base, batch, l
     family = find_family(wrapped.config)
     trained = {(p.stack.name, p.layer) for n, q in wrapped.named_parameters() if q.requires_grad and (p := family.locate(n))}
     depths = family.depths(wrapped.config)
-    assert trained == {(stack, n) for stack, some in layers.items() for n in (range(depths[stack]) if some == "all" else some)}
+    named = {stack: {"all": range(depth), "upper": range(depth // 2, depth)} for stack, depth in depths.items()}
+    assert trained == {
+        (stack, n) for stack, some in layers.items() for n in (named[stack][some] if isinstance(some, str) else some)
+    }
     pareft.save(wrapped, tmp_path)
     stock = PeftModel.from_pretrained(pareft.load(base, plan), tmp_path).eval()
     assert torch.equal(logits(stock, batch), logits(wrapped, batch))

@@ -56,15 +56,15 @@ def find_targets(model: PreTrainedModel, settings: AdapterSettings) -> list[str]
     depths = find_family(model.config).depths(model.config)
     if absent := [name for name, own in stacks.items() if own and name not in depths]:
         raise AdapterError(f"adapt.{absent[0]}: the base has no stack {absent[0]!r}; it has {' and '.join(depths)}")
-    _check_layers(settings.layers or {}, depths)
+    layers = _number_layers(model, settings.layers)
     own_targets = {name: own.target for name, own in stacks.items() if own and own.target}
     if not own_targets:
         targets = _find_everywhere(model, linear, settings.target)
-        return targets if settings.layers is None else _select_layers(model, linear, targets, settings.layers)
+        return targets if layers is None else _select_layers(model, linear, targets, layers)
     found: set[str] = set()
     for stack in depths:
         targets = _find_everywhere(model, linear, own_targets.get(stack, settings.target))
-        chosen = "all" if settings.layers is None else settings.layers.get(stack, [])
+        chosen = range(depths[stack]) if layers is None else layers.get(stack, [])
         if chosen:
             found.update(_select_layers(model, linear, targets, {stack: chosen}))
     if not found:
@@ -87,14 +87,13 @@ def find_feed_forward(model: PreTrainedModel, names: Sequence[str]) -> list[str]
 
 def find_norms(model: PreTrainedModel, layers: Mapping[str, Any] | None) -> list[str]:
     """The full names of the normalisations: all, or those of some layers of some stacks."""
-    family, names = find_family(model.config), []
+    family, names, numbers = find_family(model.config), [], _number_layers(model, layers)
     for name, module in model.named_modules():
         own = name.removesuffix(".original_module")  # as peft calls it where an adapter trains another
         if not type(module).__name__.endswith("Norm") or ".modules_to_save." in name or not list(module.parameters(recurse=False)):
             continue
         place = family.locate(own)
-        chosen = layers.get(place.stack.name, []) if layers and place else []
-        if layers is None or (place and (chosen == "all" or place.layer in chosen)):
+        if numbers is None or (place and place.layer in numbers.get(place.stack.name, [])):
             names.append(own)
     return names
 
@@ -127,28 +126,38 @@ def _is_called(name: str, target: str) -> bool:
     return name == target or name.endswith(f".{target}")
 
 
-def _select_layers(model: PreTrainedModel, linear: set[str], targets: Sequence[str], layers: Mapping[str, Any]) -> list[str]:
-    """The full names of the targets that are in some layers of some stacks, "all" being all of one."""
+def _select_layers(
+    model: PreTrainedModel, linear: set[str], targets: Sequence[str], layers: Mapping[str, Sequence[int]]
+) -> list[str]:
+    """The full names of the targets that are in some layers of some stacks."""
     family, found = find_family(model.config), []
     for name in sorted(linear):
         place = family.locate(name)
-        chosen = layers.get(place.stack.name, []) if place else []
-        if place and (chosen == "all" or place.layer in chosen) and any(_is_called(name, target) for target in targets):
+        if place and place.layer in layers.get(place.stack.name, []) and any(_is_called(name, target) for target in targets):
             found.append(name)
     if not found:
         raise AdapterError(f"adapt.layers: none of these layers has a module of adapt.target ({', '.join(targets)})")
     return found
 
 
-def _check_layers(layers: Mapping[str, Any], depths: Mapping[str, int]) -> None:
-    """Raise `AdapterError` if a stack or a layer is not there."""
+def _number_layers(model: PreTrainedModel, layers: Mapping[str, Any] | None) -> dict[str, Sequence[int]] | None:
+    """The layers of every stack that is named by their numbers, be they `all`, the `upper` half, or numbers; `None` of `None`.
+
+    Raises:
+        AdapterError: a stack or a layer that is not there.
+    """
+    if layers is None:
+        return None
+    depths, found = find_family(model.config).depths(model.config), {}
     for stack, chosen in layers.items():
         if stack not in depths:
             raise AdapterError(f"adapt.layers: the base has no stack {stack!r}; it has {' and '.join(depths)}")
-        if chosen != "all" and (beyond := [layer for layer in chosen if layer >= depths[stack]]):
-            raise AdapterError(
-                f"adapt.layers: no {stack} layer {beyond[0]}; the model that is adapted has {depths[stack]} there, 0-based"
-            )
+        depth = depths[stack]
+        numbers = {"all": range(depth), "upper": range(depth // 2, depth)}.get(chosen) if isinstance(chosen, str) else chosen
+        if beyond := [layer for layer in numbers or () if layer >= depth]:
+            raise AdapterError(f"adapt.layers: no {stack} layer {beyond[0]}; the model that is adapted has {depth} there, 0-based")
+        found[stack] = numbers or ()
+    return found
 
 
 def _find_linear(model: PreTrainedModel) -> set[str]:
