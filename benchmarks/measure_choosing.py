@@ -44,6 +44,8 @@ CHANGES: dict[str, dict[str, Any]] = {  # lines of a task's recipe that are othe
     "demo": {},
     "mts-dialog": {  # so that all arms and seeds are trained in hours
         "adapt.target": ["ffn", "qv"],
+        "adapt.layers": None,
+        "train.epochs": 2,
         "data.max_source_tokens": 256,
         "train.max_steps": 200,
         "train.evaluate_every": 2,
