@@ -29,7 +29,7 @@ def _read_lines(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any
         raise RecipeError(f"{path} extends itself by way of {extended_by[-1]}; leave one extends out")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:  # a day that no month has is a ValueError
+    except (yaml.YAMLError, ValueError) as error:  # no UTF-8, or a day that no month has
         raise RecipeError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, Mapping):
         raise RecipeError(f"{path} must be a mapping with at least base and data")

@@ -127,8 +127,7 @@ def read_examples(recipe: Recipe, task: TaskName) -> dict[str, pl.DataFrame]:
     if task == "generation":
         splits = {name: frame.drop("options", "start", strict=False) for name, frame in splits.items()}
         if {"answers", "exact_match"} & list_metrics(recipe):
-            first = pl.col("target").str.split(EITHER).list.first()
-            splits["train"] = splits["train"].with_columns(target=first)
+            splits["train"] = _take_first(splits["train"])
     if task == "choice":
         splits = name_options(splits, where=name_target(recipe))
     if task == "span":
@@ -138,8 +137,12 @@ def read_examples(recipe: Recipe, task: TaskName) -> dict[str, pl.DataFrame]:
 
 def digest_examples(splits: Mapping[str, pl.DataFrame]) -> str:
     """Identify the splits of a task, whatever metrics say of several right targets."""
-    first = pl.col("target").str.split(EITHER).list.first()
-    return digest_frames({**splits, "train": splits["train"].with_columns(target=first)})
+    return digest_frames({**splits, "train": _take_first(splits["train"])})
+
+
+def _take_first(frame: pl.DataFrame) -> pl.DataFrame:
+    """Examples with the first of several right targets."""
+    return frame.with_columns(target=pl.col("target").str.split(EITHER).list.first())
 
 
 def list_metrics(recipe: Recipe) -> set[str]:

@@ -148,15 +148,15 @@ def _number_layers(model: PreTrainedModel, layers: Mapping[str, Any] | None) -> 
     """
     if layers is None:
         return None
-    depths, found = find_family(model.config).depths(model.config), {}
+    depths, found = find_family(model.config).depths(model.config), dict[str, Sequence[int]]()
     for stack, chosen in layers.items():
         if stack not in depths:
             raise AdapterError(f"adapt.layers: the base has no stack {stack!r}; it has {' and '.join(depths)}")
         depth = depths[stack]
-        numbers = {"all": range(depth), "upper": range(depth // 2, depth)}.get(chosen) if isinstance(chosen, str) else chosen
-        if beyond := [layer for layer in numbers or () if layer >= depth]:
+        named = {"all": range(depth), "upper": range(depth // 2, depth)}
+        found[stack] = named[chosen] if isinstance(chosen, str) else chosen
+        if beyond := [layer for layer in found[stack] if layer >= depth]:
             raise AdapterError(f"adapt.layers: no {stack} layer {beyond[0]}; the model that is adapted has {depth} there, 0-based")
-        found[stack] = numbers or ()
     return found
 
 
