@@ -3,12 +3,12 @@
     python benchmarks/measure_recovery.py --out FOLDER [--tasks demo meqsum mts-dialog] [--seeds 42 43 44] [--arms NAME ...]
 
 pareft-mini, 8 of 12 layers kept of each stack; the tasks are the demo's notes and the recipes of MeQSum and MTS-Dialog, whose data
-are read from `PAREFT_SHARED` (../shared), for eight epochs, or `-short` for three. Steps are measured side by side first, then the
-arms are trained one after the other, on a machine that should have nothing else to do. `best` and `upper` take 0.9 times the steps
-of the others (`upper` in the short tasks as many), `time` as many as take full's time. Seconds are those of training without
-its evaluations, with what a teacher wrote. What is finished is read, from FOLDER or from benchmarks/results/recovery, where results
-stay; the same command goes on. Writes FOLDER/TASK/SEED/ARM/, and for every task table.json and table.md. On two cores about a
-minute for an arm of the demo, and a quarter of an hour for one of MTS-Dialog.
+are read from `PAREFT_SHARED` (../shared), for eight epochs, or `-short` for three and by four beams. Steps are measured side by
+side first, then the arms are trained one after the other, on a machine that should have nothing else to do. `best`, `upper` and
+`by-example` take 0.9 times the steps of the others (in the short tasks `best` alone), `time` as many as take full's time. Seconds
+are those of training without its evaluations, with what a teacher wrote. What is finished is read, from FOLDER or from
+benchmarks/results/recovery, where results stay; the same command goes on. Writes FOLDER/TASK/SEED/ARM/, and for every task
+table.json and table.md. On two cores about a minute for an arm of the demo, and a quarter of an hour for one of MTS-Dialog.
 """
 
 from typing import Any
@@ -42,23 +42,25 @@ ARMS: dict[str, dict[str, Any]] = {  # all but the first two: LoRA on 8 + 8 laye
     "best": {"adapt.target": ["ffn", "qv"], "adapt.rank": 16},  # and fewer steps
     "upper": UPPER,  # and fewer steps
     "undropped": UPPER | {"adapt.dropout": 0.0},  # whose steps cost less
+    "by-example": UPPER | {"adapt.dropout_by": "example"},  # whose steps cost nearly as little; and fewer of them
 }
 CHANGES: dict[str, dict[str, Any]] = {  # lines of a task's recipe that are otherwise here
     "demo": {"adapt.target": "ffn", "adapt.rank": 12, "adapt.alpha": 60},
-    "meqsum": {"adapt.target": "ffn", "adapt.layers": None, "evaluate.num_beams": 4},
+    "meqsum": {"adapt.target": "ffn", "adapt.layers": None},
     "mts-dialog": {"adapt.target": "ffn", "adapt.layers": None},
 }
 OWN: dict[str, dict[str, Any]] = {  # arms that are otherwise in a task
     "demo": {"best": ARMS["best"] | {"adapt.alpha": 80}},  # the same alpha / rank
 }
 MEASURE = {"steps": 24, "warmup_steps": 3}
-FEWER = {"best": 0.9, "upper": 0.9}  # of the steps
+FEWER = {"best": 0.9, "upper": 0.9, "by-example": 0.9}  # of the steps
+SHORTER = {"train.epochs": 3, "evaluate.num_beams": 4}
 
 
 def measure_task(name: str, asked: Asked, console: Console) -> None:
     """Every arm of a task with every seed; the table is written anew after each seed."""
     task, folder = name.removesuffix(SHORT), asked.out / name
-    short = {"train.epochs": 3} if name.endswith(SHORT) else {}
+    short = SHORTER if name.endswith(SHORT) else {}
     arms = {arm: (ARMS | OWN.get(task, {}))[arm] for arm in asked.arms}
     recipe = read_task(task, asked.out, CHANGES[task] | short | {"measure": MEASURE, "arms": arms})
     efficiency = measure_once(recipe, folder)

@@ -19,6 +19,7 @@ from pareft.recipe import resolve, select_arm
 from pareft.records import RunRecord
 from pareft.report.figure import draw_png
 from pareft.report.table import COLUMNS, INFERENCE, format_intervals, list_columns, list_intervals, write_csv, write_markdown
+from pareft.run_folder import read_record
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,16 @@ def test_the_first_arm_is_100_percent(compared):
     assert pruned.layers_dropped_ratio == pytest.approx(3 / 14)
     assert pruned.trainable < full.trainable
     assert result.row("untouched").speed_percent is None
+
+
+def test_an_arm_of_smaller_batches_is_as_fast_as_its_examples(compared):
+    out, _, result = compared
+    records = {name: read_record(out / name) for name in ("full", "lora+l-prun")}
+    assert {arm.batch_size for arm in result.efficiency.arms.values()} == {4}
+    smaller = result.efficiency.arms["lora+l-prun"].model_copy(update={"batch_size": 2})
+    efficiency = result.efficiency.model_copy(update={"arms": result.efficiency.arms | {"lora+l-prun": smaller}})
+    found = tabulate(records, efficiency, title="tiny").row("lora+l-prun")
+    assert found.speed_percent == pytest.approx(result.row("lora+l-prun").speed_percent / 2)
 
 
 def test_steps_are_measured_by_a_process_per_arm(compared):

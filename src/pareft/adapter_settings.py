@@ -71,6 +71,7 @@ class AdapterSettings(Settings):
 
 class LoraSettings(AdapterSettings):
     """LoRA as in arXiv 2305.08285: scale alpha / rank; `bias: wrapped` also trains the existing bias of every wrapped layer.
+    `dropout_by: example` drops the same of an adapter's inputs at all positions of an example (arXiv 1512.05287), at no cost.
 
     `method: adalora` starts with half as many ranks again and shares `rank` for each out by importance (arXiv 2303.10512).
     `rslora`: scale alpha / sqrt(rank) (arXiv 2312.03732); `dora`: magnitude and direction apart (arXiv 2402.09353). `start`: what
@@ -84,6 +85,7 @@ class LoraSettings(AdapterSettings):
     rank: PositiveInt = 16
     alpha: PositiveFloat = 32
     dropout: float = Field(0.1, ge=0, lt=1)
+    dropout_by: Literal["element", "example"] = "element"
     bias: Literal["none", "wrapped"] = "wrapped"
     rslora: bool = False
     dora: bool = False
@@ -137,6 +139,7 @@ class BottleneckSettings(AdapterSettings):
     scale: PositiveFloat = 1.0
     activation: Literal["relu", "tanh", "gelu"] = "relu"
     dropout: float = Field(0.1, ge=0, lt=1)
+    dropout_by: Literal["element", "example"] = "element"
     start: Literal["zero", "normal"] = "zero"
 
     def change_rank(self, rank: int) -> dict[str, Any]:

@@ -160,9 +160,11 @@ def _make_row(
     speed = memory = inference = None
     if efficiency:
         arm, first = efficiency.arms[name], efficiency.arms[reference]
-        speed, memory = relative_speed(first.step_seconds, arm.step_seconds), 100 * (arm.peak_bytes / first.peak_bytes)
+        speed = relative_speed(first.step_seconds, arm.step_seconds, sizes=(first.batch_size, arm.batch_size))
+        memory = 100 * (arm.peak_bytes / first.peak_bytes)
         if first.inference_seconds and arm.inference_seconds:
-            inference = relative_speed(first.inference_seconds, arm.inference_seconds)
+            sizes = (first.inference_batch_size, arm.inference_batch_size)
+            inference = relative_speed(first.inference_seconds, arm.inference_seconds, sizes=sizes)
     kept, counts = _keep(record.scores, reference_scores, means), record.parameters
     return Row(
         arm=name,

@@ -56,6 +56,7 @@ from pareft.tasking import (
     writes,
 )
 from pareft.tuning.adapters import adapt
+from pareft.tuning.dropping import drop_as_asked
 from pareft.tuning.gaps import check_bridges
 from pareft.tuning.light.trimming import Trimmed, attach_trimmed
 from pareft.tuning.prefix.ending import find_prefix
@@ -248,7 +249,7 @@ def load_planned(prepared: Prepared) -> PreTrainedModel:
 def build_trained(prepared: Prepared, model: PreTrainedModel) -> PreTrainedModel | PeftModel:
     """A model of the run's plan with the run's adapter, in place; it may be on `meta`."""
     if prepared.trimmed:
-        return attach_trimmed(model, prepared.trimmed, seed=prepared.recipe.seed)
+        return drop_as_asked(attach_trimmed(model, prepared.trimmed, seed=prepared.recipe.seed), prepared.recipe.adapt)
     return adapt(model, prepared.recipe.adapt, seed=prepared.recipe.seed, steps=prepared.steps)
 
 

@@ -265,10 +265,12 @@ def name_score(name: str) -> str:
 
 class ArmEfficiency(Record):
     """One arm's training step: the median and the single times, and the peak memory of its own process; the times of inference, if
-    that was measured; `digest` says of which arm exactly.
+    that was measured; `digest` says of which arm exactly. The sizes are of the batches of both, where they are known.
     """
 
     digest: str
+    batch_size: int | None = None
+    inference_batch_size: int | None = None
     step_seconds: list[float]
     median_step_seconds: float
     peak_bytes: int

@@ -22,3 +22,8 @@ def test_interleaved_and_warm_up_uncounted():
 
 def test_speed_is_the_ratio_of_medians():
     assert relative_speed([2.0, 2.0, 9.0], [1.0, 1.0, 1.0]) == pytest.approx(200)
+
+
+def test_of_smaller_batches_as_many_are_needed():
+    assert relative_speed([2.0], [1.0], sizes=(8, 4)) == pytest.approx(100)
+    assert relative_speed([2.0], [1.0], sizes=(None, 4)) == pytest.approx(200), "an old measurement says nothing of them"

@@ -5,7 +5,8 @@ from statistics import median
 
 METHOD = (
     "every arm in a process of its own, all alive at once; one training step (forward, backward, clip, AdamW) of each arm in turn "
-    "on the same batches, {warmup} rounds uncounted, then {steps} counted; speed = the first arm's median / the arm's; "
+    "on the same batches, {warmup} rounds uncounted, then {steps} counted; speed = the first arm's median / the arm's, "
+    "times the examples of the arm's batch / the first's; "
     "memory = {memory}"
 )
 NEW_TOKENS = 16  # that inference writes for every source of a batch
@@ -32,6 +33,9 @@ def interleave(steppers: Mapping[str, Callable[[int], float]], *, warmup: int, s
     return seconds
 
 
-def relative_speed(reference: list[float], arm: list[float]) -> float:
-    """How many steps the arm takes in the time of one of the reference, in percent: the ratio of the medians."""
-    return 100 * (median(reference) / median(arm))
+def relative_speed(reference: list[float], arm: list[float], *, sizes: tuple[int | None, int | None] = (None, None)) -> float:
+    """How many examples the arm takes in the time of one of the reference, in percent: the ratio of the medians, times that of the
+    `sizes` of their batches, where both are known.
+    """
+    own, other = sizes[1], sizes[0]
+    return 100 * (median(reference) / median(arm)) * (own / other if own and other else 1.0)

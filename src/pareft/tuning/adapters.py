@@ -17,6 +17,7 @@ from pareft.models.identity import forget_fingerprint, is_changed, read_fingerpr
 from pareft.models.surgery import known_plan
 from pareft.tuning.bottleneck import BottleneckConfig
 from pareft.tuning.configs import find_task, make_config
+from pareft.tuning.dropping import drop_as_asked
 from pareft.tuning.plain import MOVING, moves_base, remember_start
 from pareft.tuning.storage import StoredAdapter, list_parameters, make_mixable, read_adapter
 
@@ -99,7 +100,8 @@ def check_name(name: str) -> None:
 def _attach_new(
     model: PreTrainedModel | PeftModel, settings: AdapterSettings, name: str, seed: int, steps: int | None
 ) -> PeftModel:
-    return attach_config(model, make_config(_unwrap(model), settings, steps=steps), name=name, seed=seed)
+    wrapped = attach_config(model, make_config(_unwrap(model), settings, steps=steps), name=name, seed=seed)
+    return drop_as_asked(wrapped, settings, name)
 
 
 def attach_config(model: PreTrainedModel | PeftModel, config: Any, *, name: str = "default", seed: int = 0) -> PeftModel:

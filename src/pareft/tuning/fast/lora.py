@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from pareft.runtime import find_computing_dtype
+from pareft.tuning.dropping import ExampleDropout
 from pareft.tuning.fast.dropout import apply_mask, can_drop, draw_mask
 from pareft.tuning.replacing import replace_forward
 
@@ -36,6 +37,11 @@ def _make_forward(layer: Linear, stock: Callable[..., torch.Tensor], fast_dropou
         base, dropout = layer.get_base_layer(), layer.lora_dropout[name]
         probability = dropout.p if isinstance(dropout, nn.Dropout) and dropout.training else 0.0
         down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
+        if isinstance(dropout, ExampleDropout):
+            if value.ndim < 3:  # an example a row: the first matrix would be there once for each
+                return stock(value)
+            factors = dropout.draw(value)
+            down = down if factors is None else down * factors[:, None]
         rows: torch.Tensor = _Lora.apply(  # type: ignore[no-untyped-call]
             value.reshape(-1, value.shape[-1]),
             base.weight,
@@ -59,11 +65,14 @@ def _find_adapter(layer: Linear) -> str | None:
         return None
     (name,) = active
     base, dropout = layer.get_base_layer(), layer.lora_dropout[name]
-    plain = type(base) is nn.Linear and type(dropout) in (nn.Dropout, nn.Identity) and not base.weight.requires_grad
+    known = type(dropout) in (nn.Dropout, nn.Identity, ExampleDropout)
+    plain = type(base) is nn.Linear and known and not base.weight.requires_grad
     return name if plain and name not in layer.lora_variant and not layer.lora_bias[name] else None
 
 
 class _Lora(torch.autograd.Function):
+    """Rows (N, K), weight (M, K), bias (M), down (r, K), or where each of B examples has its own (B, r, K), up (M, r) → (N, M)."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -83,7 +92,8 @@ class _Lora(torch.autograd.Function):
             result = functional.linear(rows, weight, None if bias is None else bias.to(dtype))
             kept, mask, rescale = _drop(rows, probability, fast_dropout)
             ctx.scale = scale * rescale
-            inner = kept @ down.T
+            inner = _part(kept, down) @ down.mT
+            inner = inner.view(len(rows), -1)
             result.addmm_(inner, up.T, alpha=ctx.scale)
         ctx.dtype = value.dtype
         ctx.save_for_backward(weight, down, up, kept, inner, mask)
@@ -98,7 +108,7 @@ class _Lora(torch.autograd.Function):
         with torch.autocast(gradient.device.type, enabled=False):
             scaled = (gradient @ up).mul_(ctx.scale)
             if wanted[3]:
-                of_down = scaled.T @ kept
+                of_down = _part(scaled, down).mT @ _part(kept, down)
             if wanted[2] or wanted[4]:
                 one = inner.new_ones(len(inner), 1) if wanted[2] else inner[:, :0]
                 sums = torch.cat([inner, one], 1).T @ gradient  # gradients are read once for both
@@ -106,12 +116,19 @@ class _Lora(torch.autograd.Function):
                 of_bias = sums[-1] if wanted[2] else None
             if wanted[0]:
                 of_value = gradient @ weight
-                if mask is None:
+                if down.ndim == 3:
+                    _part(of_value, down).baddbmm_(_part(scaled, down), down)
+                elif mask is None:
                     of_value.addmm_(scaled, down)
                 else:
                     of_value += _keep(scaled @ down, mask)
                 of_value = of_value.to(ctx.dtype)
         return of_value, None, of_bias, of_down, of_up, None, None, None, None
+
+
+def _part(rows: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
+    """Rows (N, K) by the examples that have a matrix of their own: (B, N / B, K)."""
+    return rows if down.ndim == 2 else rows.view(len(down), -1, rows.shape[-1])
 
 
 def _drop(rows: torch.Tensor, probability: float, fast: bool) -> tuple[torch.Tensor, torch.Tensor | None, float]:
