@@ -46,7 +46,7 @@ ARMS: dict[str, dict[str, Any]] = {  # all but the first two: LoRA on 8 + 8 laye
 }
 CHANGES: dict[str, dict[str, Any]] = {  # lines of a task's recipe that are otherwise here
     "demo": {"adapt.target": "ffn", "adapt.rank": 12, "adapt.alpha": 60},
-    "meqsum": {"adapt.target": "ffn", "adapt.layers": None},
+    "meqsum": {"adapt.target": "ffn", "adapt.layers": None, "adapt.dropout_by": "element"},
     "mts-dialog": {"adapt.target": "ffn", "adapt.layers": None},
 }
 OWN: dict[str, dict[str, Any]] = {  # arms that are otherwise in a task
