@@ -71,7 +71,7 @@ class AdapterSettings(Settings):
 
 class LoraSettings(AdapterSettings):
     """LoRA as in arXiv 2305.08285: scale alpha / rank; `bias: wrapped` also trains the existing bias of every wrapped layer.
-    `dropout_by: example` drops the same of an adapter's inputs at all positions of an example (arXiv 1512.05287), at no cost.
+    `dropout_by: example` drops the same of an adapter's inputs at all positions of an example (arXiv 1512.05287).
 
     `method: adalora` starts with half as many ranks again and shares `rank` for each out by importance (arXiv 2303.10512).
     `rslora`: scale alpha / sqrt(rank) (arXiv 2312.03732); `dora`: magnitude and direction apart (arXiv 2402.09353). `start`: what

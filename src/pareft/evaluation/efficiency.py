@@ -37,5 +37,5 @@ def relative_speed(reference: list[float], arm: list[float], *, sizes: tuple[int
     """How many examples the arm takes in the time of one of the reference, in percent: the ratio of the medians, times that of the
     `sizes` of their batches, where both are known.
     """
-    own, other = sizes[1], sizes[0]
-    return 100 * (median(reference) / median(arm)) * (own / other if own and other else 1.0)
+    first, own = sizes
+    return 100 * (median(reference) / median(arm)) * (own / first if first and own else 1.0)

@@ -1,7 +1,7 @@
 """Dropout of an adapter's inputs by example: what is dropped is the same at all of its positions (arXiv 1512.05287).
 
-A mask of an example's features costs nothing beside what the adapter computes, where one of every element takes a processor a
-quarter of a training step: every adapter draws its own.
+Factors of an example's features are small beside what the adapter reads, where a mask of every element is as large as that: every
+adapter draws its own, and on a processor drawing and applying them is a part of a step that can be seen (docs/performance.md).
 """
 
 from typing import Any
