@@ -45,6 +45,10 @@ CHANGES: dict[str, dict[str, Any]] = {  # lines of a task's recipe that are othe
     "mts-dialog": {  # so that all arms and seeds are trained in hours
         "adapt.target": ["ffn", "qv"],
         "adapt.layers": None,
+        "adapt.dropout": 0.1,
+        "train.batch_size": 8,
+        "train.learning_rate": 4.0e-3,
+        "train.warmup_steps": 30,
         "train.epochs": 2,
         "data.max_source_tokens": 256,
         "train.max_steps": 200,

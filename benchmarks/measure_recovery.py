@@ -5,7 +5,8 @@
 pareft-mini, 8 of 12 layers kept of each stack; the tasks are the demo's notes and the recipes of MeQSum and MTS-Dialog, whose data
 are read from `PAREFT_SHARED` (../shared), for eight epochs, or `-short` for three and by four beams. Steps are measured side by
 side first, then the arms are trained one after the other, on a machine that should have nothing else to do. `best`, `upper` and
-`by-example` take 0.9 times the steps of the others (in the short tasks `best` alone), `time` as many as take full's time. Seconds
+`by-example` take 0.9 times the steps of the others (in the short tasks `best` alone), `small-batches` 7.6 epochs of the eight
+in batches of half the size, `time` as many steps as take full's time. Seconds
 are those of training without its evaluations, with what a teacher wrote. What is finished is read, from FOLDER or from
 benchmarks/results/recovery, where results stay; the same command goes on. Writes FOLDER/TASK/SEED/ARM/, and for every task
 table.json and table.md. On two cores about a minute for an arm of the demo, and a quarter of an hour for one of MTS-Dialog.
@@ -43,17 +44,25 @@ ARMS: dict[str, dict[str, Any]] = {  # all but the first two: LoRA on 8 + 8 laye
     "upper": UPPER,  # and fewer steps
     "undropped": UPPER | {"adapt.dropout": 0.0},  # whose steps cost less
     "by-example": UPPER | {"adapt.dropout_by": "example"},  # whose steps cost nearly as little; and fewer of them
+    "small-batches": UPPER | {"adapt.dropout": 0.0, "train.batch_size": 4, "train.learning_rate": 3.0e-3, "train.warmup_steps": 60},
 }
 CHANGES: dict[str, dict[str, Any]] = {  # lines of a task's recipe that are otherwise here
     "demo": {"adapt.target": "ffn", "adapt.rank": 12, "adapt.alpha": 60},
     "meqsum": {"adapt.target": "ffn", "adapt.layers": None, "adapt.dropout_by": "element"},
-    "mts-dialog": {"adapt.target": "ffn", "adapt.layers": None},
+    "mts-dialog": {
+        "adapt.target": "ffn",
+        "adapt.layers": None,
+        "adapt.dropout": 0.1,
+        "train.batch_size": 8,
+        "train.learning_rate": 4.0e-3,
+        "train.warmup_steps": 30,
+    },
 }
 OWN: dict[str, dict[str, Any]] = {  # arms that are otherwise in a task
     "demo": {"best": ARMS["best"] | {"adapt.alpha": 80}},  # the same alpha / rank
 }
 MEASURE = {"steps": 24, "warmup_steps": 3}
-FEWER = {"best": 0.9, "upper": 0.9, "by-example": 0.9}  # of the steps
+FEWER = {"best": 0.9, "upper": 0.9, "by-example": 0.9, "small-batches": 1.894}  # of the steps; the last: 0.95 of the epochs
 SHORTER = {"train.epochs": 3, "evaluate.num_beams": 4}
 
 
