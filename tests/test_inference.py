@@ -340,6 +340,7 @@ def test_what_files_begin_with_and_how_ids_are_kept(tmp_path, name, content, exp
         ("latin.csv", b"id,source\n1,Fi\xe8vre\n", "row 1 holds what is no UTF-8"),
         ("object.json", '"one"', "is no JSON array"),
         ("damaged.parquet", "PAR1", "cannot be read as Parquet"),
+        ("blank.csv", "id,source\n1,fine\n2, \n", "row 2 has an empty text in 'source'"),
     ],
 )
 def test_a_table_that_loses_text_is_refused(tmp_path, name, content, message):
@@ -356,6 +357,45 @@ def test_parquet_and_packed_tables_are_read(tmp_path):
         with open_inputs(str(tmp_path / name), column="source") as inputs:
             assert [row[1] for row in inputs.rows()] == ["one", "two"]
             assert next(inputs.rows())[0] == first
+
+
+def test_a_run_of_two_texts_reads_two(run, tmp_path):
+    """What it writes for rows like those of its test split is what it wrote there, and scores look at both texts."""
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    table = pl.read_csv(f"{recipe['data']['path']}/test.csv").with_columns(ctx=pl.lit("the large mass is seen ") + pl.col("target"))
+    for split in ("train", "validation", "test"):
+        table.head(12).write_csv(tmp_path / f"{split}.csv")
+    recipe["data"] |= {"path": str(tmp_path), "validation": "validation.csv", "pair": "ctx"}
+    recipe["evaluate"]["metrics"] = ["rouge", "surface"]
+    pareft.run(pareft.Recipe.model_validate(recipe), out=tmp_path / "two")
+    own = [row["prediction"] for row in read(tmp_path / "two/predictions.jsonl")]
+    pareft.generate(tmp_path / "two", str(tmp_path / "test.csv"), tmp_path / "out.jsonl")
+    assert [row["prediction"] for row in read(tmp_path / "out.jsonl")] == own
+    renamed = table.head(12).rename({"ctx": "passage"})
+    renamed.write_csv(tmp_path / "other.csv")
+    with pytest.raises(DataError, match=r"row 1 has no text in 'ctx'.*Name the column with --pair"):
+        pareft.generate(tmp_path / "two", str(tmp_path / "other.csv"), tmp_path / "other.jsonl")
+    pareft.generate(tmp_path / "two", str(tmp_path / "other.csv"), tmp_path / "other.jsonl", pair="passage")
+    assert read(tmp_path / "other.jsonl") == read(tmp_path / "out.jsonl")
+    renamed.with_columns(passage=pl.lit("other words")).write_csv(tmp_path / "other.csv")
+    pareft.generate(tmp_path / "two", str(tmp_path / "other.csv"), tmp_path / "other.jsonl", pair="passage")
+    assert read(tmp_path / "other.jsonl") != read(tmp_path / "out.jsonl")
+    with pytest.raises(RunError, match="this run was trained on one text"):
+        pareft.generate(run, str(tmp_path / "other.csv"), tmp_path / "no.jsonl", pair="passage")
+    scored = scoring._compute(
+        pl.DataFrame({"id": ["0"], "source": ["what is wrong"], "pair": ["the left lung"], "target": ["x"]}),
+        ["left lung"],
+        resolve(recipe).evaluate,
+    )
+    assert scored.corpus["copied"] == 100
+
+
+def test_a_run_that_writes_nothing_is_told_apart(run, tmp_path):
+    shutil.copytree(run, tmp_path / "chooser")
+    (tmp_path / "chooser/labels.json").write_text('"likelihood"')
+    (tmp_path / "in.txt").write_text("one\n")
+    with pytest.raises(ModelError, match=r"was trained for data\.task choice and writes no texts"):
+        pareft.generate(tmp_path / "chooser", str(tmp_path / "in.txt"), tmp_path / "out.jsonl")
 
 
 def test_nothing_is_written_over_the_input_a_folder_or_a_device(run, tmp_path):

@@ -357,11 +357,12 @@ def test_a_tables_groups_stay_together_and_repetitions_go(tmp_path):
     assert digest_frames(read_splits(settings, seed=0)) == said["digest"]
 
 
-def test_rows_without_a_group_are_on_their_own(tmp_path):
-    rows = [{**row, "who": row["who"] if n % 2 else None} for n, row in enumerate(ROWS)]
+@pytest.mark.parametrize("nothing", [None, " ", float("nan")])
+def test_rows_without_a_group_are_on_their_own(tmp_path, nothing):
+    rows = [{**row, "who": row["who"] if n % 2 else nothing} for n, row in enumerate(ROWS)]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     said = prepare_table(str(tmp_path / "rows.jsonl"), tmp_path / "out", Columns("input", "output", group="who")).description
-    assert sum(said["groups"].values()) == 30 + len({row["who"] for row in rows if row["who"]})
+    assert sum(said["groups"].values()) == 30 + len({row["who"] for row in rows[1::2]})
     assert said["examples"]["test"] < 12
     assert "patients" not in said
 

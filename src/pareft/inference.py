@@ -8,8 +8,9 @@ from typing import Any
 from pareft.artefact import check_base, load_writer
 from pareft.data.encoding import check_lengths
 from pareft.data.inputs import Format, open_inputs
+from pareft.data.named import has_pair
 from pareft.data.prepared import digest_frames
-from pareft.errors import DataError, RecipeError, RunError
+from pareft.errors import DataError, ModelError, RecipeError, RunError
 from pareft.evaluation.generation import Reading
 from pareft.evaluation.metrics import METRICS
 from pareft.evaluation.predictions import Predictions, make_key, predict, write_rows
@@ -23,7 +24,7 @@ from pareft.readying import Prepared, check_writes, describe_protocol, prepare
 from pareft.recipe import Recipe
 from pareft.recipe_file import change_recipe, read_recipe
 from pareft.records import Protocol, Record, ScoreRecord
-from pareft.run_folder import PREDICTIONS, RECIPE, SCORES, check_same_data, is_run, read_record
+from pareft.run_folder import PREDICTIONS, RECIPE, SCORES, check_same_data, is_run, read_record, read_task
 from pareft.runtime import choose_writing_precision, find_processes
 from pareft.scoring import evaluate_split
 from pareft.tasking import digest_examples, list_metrics, read_examples
@@ -131,6 +132,7 @@ def generate(
     changes: Mapping[str, Any] | None = None,
     *,
     column: str = "source",
+    pair: str | None = None,
     format: Format = "auto",
     prefix: str | None = None,
     max_source_tokens: int | None = None,
@@ -146,6 +148,7 @@ def generate(
         changes: how to write, as lines of a recipe, such as `{"evaluate.num_beams": 4}`; else as the run does, or as a recipe's
             defaults say.
         column: which column holds the text.
+        pair: which one holds the second text, of a run that reads two; by default the one that it was trained on.
         format: of the source; by its suffix, else by its first line.
         prefix: put before every text; by default the run's.
         max_source_tokens: longer texts are cut; by default the run's, else as many as the model takes, 1024 at most.
@@ -155,15 +158,16 @@ def generate(
     Raises:
         DataError: no such file, or a row of it that has no text.
         ModelError: no such model, or one that does not write.
+        RunError: a run that reads one text, and a second is given.
     """
     _check_lines(changes or {})
     place, processes = _find_place(Path(target), source), find_processes()
     if source == "-" and processes.count > 1:
         raise DataError("several processes cannot share standard input; give a file with --input")
-    with open_inputs(source, column=column, format=format) as inputs:
+    base, own = _find_base(Path(model))
+    check_writes(base, "pareft writes with")
+    with open_inputs(source, column=column, pair=_choose_pair(own, pair), format=format) as inputs:
         total = inputs.check()
-        base, own = _find_base(Path(model))
-        check_writes(base, "pareft writes with")
         chosen = change_recipe(own.model_dump() if own else {"base": base.name, "data": {}}, changes or {}).evaluate
         before = (own.data.prefix if own else "") if prefix is None else prefix
         longest = max_source_tokens or (own.data.max_source_tokens if own else _longest(base))
@@ -171,7 +175,7 @@ def generate(
         lengths = {"--max-source-tokens": longest, "evaluate.max_new_tokens": chosen.max_new_tokens}
         check_lengths(lengths, getattr(base.config, "max_position_embeddings", None), least=tokenizer.num_special_tokens_to_add())
         writer = load_writer(model, merged=merged, precision=choose_writing_precision(chosen.precision))
-        key = make_key(writer, tokenizer, chosen, [before, longest, inputs.digest(), inputs.format, inputs.column])
+        key = make_key(writer, tokenizer, chosen, [before, longest, inputs.digest(), inputs.format, inputs.column, inputs.pair])
         with explain_failures(place.parent, "generate", advice=SMALLER_BATCHES), Predictions(place, key, processes) as written:
             progress.start("generate", total, done=written.count)
             predict(
@@ -219,12 +223,28 @@ def _finish(target: Path, rows: Iterator[dict[str, Any]]) -> None:
 
 
 def _find_base(place: Path) -> tuple[Base, Recipe | None]:
-    """A run's base and recipe; else the base itself."""
+    """A run's base and recipe; else the base itself.
+
+    Raises:
+        ModelError: a run that tells labels, options or parts of texts apart, and does not write.
+    """
     if not is_run(place):
         check_base(place)
         return open_base(str(place)), None
+    if (task := read_task(place)) != "generation":
+        raise ModelError(f"{place} was trained for data.task {task} and writes no texts; pareft evaluate scores it")
     plan = PruningPlan.read(place / PLAN_FILE)
     return open_base(plan.base, revision=plan.revision), read_recipe(place / RECIPE)
+
+
+def _choose_pair(own: Recipe | None, pair: str | None) -> str | None:
+    """The column of the second text: the one that is given, or that of the run."""
+    if own is None:
+        return pair
+    known = own.data.pair or ("pair" if own.data.name and has_pair(own.data.name) else None)
+    if pair is not None and known is None:
+        raise RunError(f"--pair {pair}: this run was trained on one text; leave it out")
+    return pair or known
 
 
 def _longest(base: Base) -> int:

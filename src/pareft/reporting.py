@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from pareft.comparison import Comparison
-from pareft.data.prepared import digest_frames
+from pareft.data.prepared import digest_frames, list_texts
 from pareft.errors import RunError
 from pareft.evaluation.predictions import Row, list_values, read_rows
 from pareft.models.plan import PLAN_FILE, PruningPlan
@@ -133,5 +133,5 @@ def _read_sources(folder: Path, protocol: Protocol, rows: Sequence[Row], chosen:
     frame = splits["test"]
     if digest_frames(splits) != protocol.data_digest or frame["id"].to_list() != [row["id"] for row in rows]:
         raise RunError(f"{protocol.data} no longer holds the examples of {folder}; leave out --show-text")
-    texts = frame["source"].to_list()
+    texts = list_texts(frame)
     return {index: texts[index] for index in chosen}

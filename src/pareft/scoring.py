@@ -9,7 +9,7 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pareft.data.prepared import digest_frames, list_sources
+from pareft.data.prepared import digest_frames, list_sources, list_texts
 from pareft.errors import RunError
 from pareft.evaluation.generation import Reading
 from pareft.evaluation.metrics import compute
@@ -116,8 +116,8 @@ def score_again(frame: pl.DataFrame, target: Path, recipe: Recipe, *, there: Pro
 
 def _compute(frame: pl.DataFrame, texts: Sequence[str], settings: EvaluateSettings) -> Scores:
     """The scores of what was written for a frame."""
-    target, source, ids = (frame[column].to_list() for column in ("target", "source", "id"))
-    return compute(settings.metrics, texts, target, source, settings, ids)
+    target, ids = (frame[column].to_list() for column in ("target", "id"))
+    return compute(settings.metrics, texts, target, list_texts(frame), settings, ids)
 
 
 def make_rows(frame: pl.DataFrame, texts: Sequence[str], scored: Scores) -> Iterator[dict[str, Any]]:

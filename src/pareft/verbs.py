@@ -176,6 +176,7 @@ def generate_and_show(
     changes: list[str],
     *,
     column: str,
+    pair: str | None,
     format: str,
     prefix: str | None,
     max_source_tokens: int | None,
@@ -192,6 +193,7 @@ def generate_and_show(
             target,
             parse_changes(changes),
             column=column,
+            pair=pair,
             format=format,  # type: ignore[arg-type]
             prefix=prefix,
             max_source_tokens=max_source_tokens,

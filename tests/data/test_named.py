@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pareft.data.named import NAMED
+from pareft.data.named import NAMED, has_pair
 from pareft.data.sources import read_splits
 from pareft.errors import DataError, RecipeError
 from pareft.frames import pl
@@ -55,6 +55,7 @@ def test_a_row_becomes_an_example_with_its_label_by_name(tmp_path, name):
         write_lines(tmp_path / f"{split}.jsonl", [row] * 4)
     first = read(name, tmp_path)["test"].row(0, named=True)
     assert (first["source"], first.get("pair"), first["target"]) == expected
+    assert has_pair(name) == ("pair" in first)
 
 
 def test_the_answers_to_a_question_are_scored_together(tmp_path):
@@ -158,7 +159,9 @@ def test_what_no_task_is_is_refused(data, message):
     [
         (["sentence\tlabel", "a\t1", "b\t2"], "row 2: the label '2' is none of negative, positive"),
         (["sentence\tlabel", "a\t1", "b"], "line 3: 1 cells, and there are 2 columns"),
+        (["sentence\tlabel", "a\t1", "b\tJohn Doe"], "row 2: its label is none of negative, positive"),
         (["text\tlabel", "a\t1"], "row 1: no column sentence; the columns are text, label"),
+        (["Mr Smith, b. 1950\t1", "a\t1"], "row 1: no column sentence; the first line does not look like a header"),
         (["sentence\tlabel", "a\t-1"], "no train split with labels"),
     ],
 )
@@ -261,6 +264,13 @@ def test_a_label_without_its_option_is_said(tmp_path):
     row = CHOICES["superglue/copa"][0] | {"label": 2}
     write_lines(tmp_path / "train.jsonl", [row])
     with pytest.raises(DataError, match="the label '2' is none of 2 options"):
+        read("superglue/copa", tmp_path)
+    write_lines(tmp_path / "train.jsonl", [row | {"question": "why did Mr Smith fall"}])
+    with pytest.raises(DataError, match="row 1: it is not of the shape that rows of this task have") as error:
+        read("superglue/copa", tmp_path)
+    assert "Smith" not in str(error.value)
+    write_lines(tmp_path / "train.jsonl", [row | {"label": 1, "premise": "\ud800"}])
+    with pytest.raises(DataError, match="hold what is no UTF-8"):
         read("superglue/copa", tmp_path)
 
 

@@ -81,6 +81,17 @@ def test_every_format_gives_the_same_rows(name, tmp_path):
     assert found[-1][2] == pytest.approx(1, abs=0.2)
 
 
+def test_a_mark_of_byte_order_is_no_part_of_a_quoted_name(tmp_path):
+    (tmp_path / "a.csv").write_text('\ufeff"a","b"\n"1","2"\n', encoding="utf-8")
+    assert [row[1] for row in read_rows(tmp_path / "a.csv")] == [{"a": "1", "b": "2"}]
+
+
+def test_rows_of_a_workbook_are_counted_as_it_counts_them(tmp_path):
+    pytest.importorskip("fastexcel")
+    write_xlsx(tmp_path / "a.xlsx", [{"a": "1", "b": "x"}, {"a": "", "b": ""}, {"a": "2", "b": "y"}])
+    assert [row[0] for row in read_rows(tmp_path / "a.xlsx") if any(row[1].values())] == [2, 4]
+
+
 @settings(max_examples=50)
 @given(st.lists(st.dictionaries(st.text(max_size=3), st.one_of(st.text(), st.integers(), st.none()))), st.integers(0, 3))
 def test_any_json_array_comes_back(tmp_path_factory, rows, indent):
@@ -100,7 +111,13 @@ def test_long_json_is_read_in_pieces(tmp_path):
     [
         ("a.csv", 'a,b\n1,"x"y\n2,z\n', [(2, "broken quoting")], ["2"]),
         ("a.csv", "a,b\n1,x\n2\n\n3,z\n", [(3, "wrong number of columns")], ["1", "3"]),
-        ("a.csv", 'a,b\n1,x\n2,"z\n3,z\n', [(3, "broken quoting")], ["1"]),
+        ("a.csv", 'a,b\n1,x\n2,"z\n3,z\n', [(3, "broken quoting")], ["1", "3"]),
+        (
+            "a.csv",
+            'a,b\n1,x\n2,"z\n3,z\n4\n5,"z"\n6,z\n',
+            [(3, "broken quoting"), (5, "wrong number of columns")],
+            ["1", "3", "5", "6"],
+        ),
         ("a.csv", f'a,b\n1,"{"y" * (LONGEST_ROW + 9)}"\n2,z\n', [(2, "too long")], ["2"]),
         ("a.jsonl", '{"a": "1"}\n{"a": \n[1]\n{"a": "4"}\n', [(2, "broken JSON"), (3, "no JSON object")], ["1", "4"]),
         (
@@ -116,6 +133,8 @@ def test_long_json_is_read_in_pieces(tmp_path):
             [(2, "too long"), (4, "broken JSON")],
             ["1", "4"],
         ),
+        ("a.json", '[{"a": "1"}]\n\n[{"a": "2"}]\n', [], ["1", "2"]),
+        ("a.json", '[{"a": "1"}]\n{"a": "2"}\n', [(2, "text after the array")], ["1"]),
         ("a.json", '[{"a": "1"},\n 7,\n {"a": "2"}, {"a"', [(2, "no JSON object"), (3, "broken JSON")], ["1", "2"]),
     ],
 )

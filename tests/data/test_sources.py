@@ -48,6 +48,32 @@ def test_a_file_per_split_and_a_limit(tmp_path):
         read_splits(settings(**{name: path for name, path in paths.items() if name != "test"}), seed=42)
 
 
+def test_a_name_with_brackets_is_no_pattern(tmp_path):
+    ROWS.write_parquet(tmp_path / "rows[1].parquet")
+    ROWS.with_columns(dialogue=pl.lit("another file's")).write_parquet(tmp_path / "rows1.parquet")
+    splits = read_splits(settings(tmp_path / "rows[1].parquet"), seed=42)
+    assert sorted(pl.concat(splits.values())["source"]) == sorted(ROWS["dialogue"])
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("note", [b"\xff\xfe"] * 20), ("id", [b"\xff\xfe"] * 20), ("note", [[["a"]]] * 20)],
+)
+def test_a_column_that_is_no_text_is_one_line(tmp_path, column, values):
+    ROWS.with_columns(pl.Series(column, values)).write_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match=r"cannot be read as text|not text|no lists of options"):
+        read_splits(settings(tmp_path / "rows.parquet"), seed=42)
+    with pytest.raises(DataError, match=r"cannot be read as text|no lists of options"):
+        read_splits(settings(tmp_path / "rows.parquet", target="dialogue", options=column if column == "note" else "n"), seed=42)
+
+
+def test_what_is_no_number_is_no_target(tmp_path):
+    ROWS.with_columns(note=pl.when(pl.col("n") < 15).then(pl.lit(1.5)).otherwise(float("nan"))).write_parquet(
+        tmp_path / "rows.parquet"
+    )
+    assert set(pl.concat(read_splits(settings(tmp_path / "rows.parquet"), seed=42).values())["target"]) == {"1.5"}
+
+
 def test_rows_without_text_are_left_out(tmp_path):
     path = tmp_path / "rows.csv"
     ROWS.with_columns(note=pl.when(pl.col("n") < 15).then(pl.col("note")).otherwise(pl.lit(" "))).write_csv(path)

@@ -37,6 +37,25 @@ def test_numbers_are_finite(wrong):
         check_numbers(make(train=["1", "2", wrong]), where="score")
 
 
+@pytest.mark.parametrize(
+    ("targets", "options", "right"),
+    [
+        (["0", "1", "2"], [["2", "4", "0"]] * 3, ["2", "4", "0"]),
+        (["4", "0", "2"], [["2", "4", "0"]] * 3, ["4", "0", "2"]),
+        (["1", "no"], [["yes", None, "no"], ["yes", "no"]], None),
+        (["1", "1"], [["yes", ""], ["yes", "no"]], None),
+        (["", "yes"], [["", ""], ["yes", "no"]], None),
+    ],
+)
+def test_targets_are_texts_or_numbers_of_options_and_none_is_blank(targets, options, right):
+    frame = pl.DataFrame({"target": targets, "options": pl.Series(options, dtype=pl.List(pl.String))})
+    if right is None:
+        with pytest.raises(DataError, match="example 0 of the test split is none of its"):
+            name_options({"test": frame}, where="answer")
+        return
+    assert name_options({"test": frame}, where="answer")["test"]["target"].to_list() == right
+
+
 def test_an_example_without_options_is_refused():
     frame = pl.DataFrame({"target": ["a", "b"], "options": [["a", "b"], None]})
     with pytest.raises(DataError, match="example 1 of the test split is none of its 0 options"):

@@ -279,6 +279,9 @@ def generate(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="How to write, such as evaluate.num_beams=4.")
     ] = None,
     source: Annotated[str, typer.Option(help="The column that holds the text.")] = "source",
+    pair: Annotated[
+        str | None, typer.Option(help="The column of the second text.  \\[default: the run's, if it reads two]", show_default=False)
+    ] = None,
     format: Annotated[str, typer.Option(help="auto, jsonl, json, csv, tsv, parquet, xlsx or lines.")] = "auto",
     prefix: Annotated[str | None, typer.Option(help="Put before every text.  \\[default: the run's]", show_default=False)] = None,
     max_source_tokens: Annotated[
@@ -290,8 +293,8 @@ def generate(
     from pareft.verbs import generate_and_show
 
     generate_and_show(
-        model, input, output, changes or [], column=source, format=format, prefix=prefix, max_source_tokens=max_source_tokens,
-        merged=not keep_adapter,
+        model, input, output, changes or [], column=source, pair=pair, format=format, prefix=prefix,
+        max_source_tokens=max_source_tokens, merged=not keep_adapter,
     )  # fmt: skip
 
 

@@ -34,9 +34,11 @@ class Inputs:
     name: str
     format: Format
     column: str
+    pair: str | None = None
 
     def rows(self) -> Iterator[tuple[Identity, str]]:
-        """(id, text) of every row; where there are no ids, the row's number from 0 as text.
+        """(id, text) of every row; where there are no ids, the row's number from 0 as text. With `pair`, the second text stands
+        behind the first, after `PAIRED`.
 
         Raises:
             DataError: a row that cannot be read, or has no text.
@@ -93,26 +95,33 @@ class Inputs:
             raise DataError(str(error).replace(str(self.path), self.name)) from error
 
     def _pick(self, number: int, row: dict[str, Any]) -> tuple[Identity | None, str]:
-        text, identity = row.get(self.column), row.get("id")
+        text, identity = self._find_text(number, row, self.column, "--source"), row.get("id")
         identity = None if identity == "" else identity
-        if not isinstance(text, str):
-            why = (
-                "it is no text"
-                if self.column in row
-                else name_missing([self.column], list(map(str, row)), wanted=() if f".{self.format}" in HEADED else list(row))
-            )
-            raise DataError(f"{self.name} row {number + 1} has no text in {self.column!r}: {why}. Name the column with --source.")
+        if not text.strip() and self.format != "lines":
+            raise DataError(f"{self.name} row {number + 1} has an empty text in {self.column!r}; mend or drop it")
+        paired = self.pair is not None and row.get(self.pair, "") is not None  # as in training, where nothing is an empty text
+        second = self._find_text(number, row, str(self.pair), "--pair") if paired else ""
         if not isinstance(identity, str | int | float | None) or (isinstance(identity, float) and not math.isfinite(identity)):
             raise DataError(f"{self.name} row {number + 1}: its id is neither a text nor a finite number")
-        if has_surrogates(text) or (isinstance(identity, str) and has_surrogates(identity)):
+        if has_surrogates(text + second) or (isinstance(identity, str) and has_surrogates(identity)):
             raise DataError(f"{self.name} row {number + 1} holds what is no UTF-8, or half a surrogate pair; mend or drop it")
-        if PAIRED in text:
+        if PAIRED in text + second:
             raise DataError(f"{self.name} row {number + 1} holds a NUL character; mend or drop it")
-        return identity, text
+        return identity, text if self.pair is None else f"{text}{PAIRED}{second}"
+
+    def _find_text(self, number: int, row: dict[str, Any], column: str, option: str) -> str:
+        if isinstance(text := row.get(column), str):
+            return text
+        why = (
+            "it is no text"
+            if column in row
+            else name_missing([column], list(map(str, row)), wanted=() if f".{self.format}" in HEADED else list(row))
+        )
+        raise DataError(f"{self.name} row {number + 1} has no text in {column!r}: {why}. Name the column with {option}.")
 
 
 @contextmanager
-def open_inputs(place: str, *, column: str, format: Format = "auto") -> Iterator[Inputs]:
+def open_inputs(place: str, *, column: str, pair: str | None = None, format: Format = "auto") -> Iterator[Inputs]:
     """The texts of a file, or with `-` of standard input, which is put into a temporary file first.
 
     Raises:
@@ -128,7 +137,7 @@ def open_inputs(place: str, *, column: str, format: Format = "auto") -> Iterator
         chosen = format if format != "auto" else SUFFIXES.get(find_format(path)) or _guess(path, column)
         if place == "-":
             path = path.rename(path.with_suffix(f".{chosen}"))
-        yield Inputs(path, "standard input" if place == "-" else place, chosen, column)  # type: ignore[arg-type]
+        yield Inputs(path, "standard input" if place == "-" else place, chosen, column, pair)  # type: ignore[arg-type]
 
 
 def _guess(path: Path, column: str) -> str:

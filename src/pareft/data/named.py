@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pareft.data.blocks import name_missing
 from pareft.errors import DataError
 
 Row = Mapping[str, Any]
@@ -47,7 +48,7 @@ def _texts(*names: str, target: tuple[str, ...] = ("label",)) -> Callable[[Row],
 def _pick(row: Row, *names: str, optional: bool = False) -> Any:
     found = next((name for name in names if name in row), None)
     if found is None and not optional:
-        raise DataError(f"no column {' or '.join(names)}; the columns are {', '.join(map(str, row))}")
+        raise DataError(name_missing([" or ".join(names)], [str(name) for name in row], wanted=names))
     return None if found is None else row[found]
 
 
@@ -205,3 +206,9 @@ NAMED: dict[str, Rows] = {
     "qa/squad": Rows(("rajpurkar/squad", "plain_text"), _ask_passages, field="data", passage="pair"),
     "qa/squad2": Rows(("rajpurkar/squad_v2", "squad_v2"), _ask_passages, field="data", passage="pair"),
 }
+_ONE_TEXT = ("glue/cola", "glue/sst2", "superglue/wic", "superglue/copa", "superglue/record")
+
+
+def has_pair(name: str) -> bool:
+    """Whether an example of a task is two texts. Of questions with options it is one."""
+    return name not in _ONE_TEXT and (name.partition("/")[0] != "qa" or NAMED[name].make is _ask_passages)

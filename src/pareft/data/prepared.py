@@ -93,3 +93,10 @@ def list_sources(frame: "pl.DataFrame", *, prefix: str = "") -> list[str]:
         return [PAIRED.join([text, *options]) for text, options in zip(texts, frame["options"], strict=True)]
     pairs = frame["pair"] if "pair" in frame.columns else None
     return texts if pairs is None else [f"{text}{PAIRED}{pair}" for text, pair in zip(texts, pairs, strict=True)]
+
+
+def list_texts(frame: "pl.DataFrame") -> list[str]:
+    """The sources as a person reads them, each with the second text, if there is one, beneath it."""
+    if "pair" not in frame.columns:
+        return frame["source"].to_list()
+    return [f"{text}\n{pair}" for text, pair in zip(frame["source"], frame["pair"], strict=True)]

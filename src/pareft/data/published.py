@@ -97,8 +97,10 @@ def _make_frame(rows: Rows, table: Iterable[Row], where: str) -> pl.DataFrame | 
     for number, row in enumerate(table):
         try:
             made = list(rows.make(row))
-        except (DataError, KeyError, TypeError, AttributeError) as error:
+        except DataError as error:
             raise DataError(f"{where} row {number + 1}: {error}") from error
+        except (LookupError, TypeError, AttributeError, ValueError) as error:  # which may name a patient's text
+            raise DataError(f"{where} row {number + 1}: it is not of the shape that rows of this task have") from error
         for example in made:
             place, value = f"{where} row {number + 1}", example.pop("target")
             options = example.get("options")
@@ -114,7 +116,10 @@ def _make_frame(rows: Rows, table: Iterable[Row], where: str) -> pl.DataFrame | 
     if not examples:
         return None
     numbers = pl.int_range(pl.len()).cast(pl.String)
-    frame = pl.DataFrame(examples)
+    try:
+        frame = pl.DataFrame(examples)
+    except (UnicodeEncodeError, pl.exceptions.PolarsError, TypeError) as error:  # which would quote a value
+        raise DataError(f"{where}: its rows are not of one shape, or hold what is no UTF-8; mend or drop them") from error
     named = frame.with_columns(id=pl.concat_str(pl.col("group"), pl.lit(GROUPED), numbers) if "group" in frame.columns else numbers)
     return named.select("id", *(column for column in ("source", "target", "pair", "options", "start") if column in frame.columns))
 
@@ -128,7 +133,12 @@ def _name_label(value: Any, labels: tuple[str, ...], where: str) -> str | None:
         return text
     if text.isdecimal() and int(text) < len(labels):
         return labels[int(text)]
-    raise DataError(f"{where}: the label {text!r} is none of {', '.join(labels)}")
+    raise DataError(f"{where}: {_tell(text)} is none of {', '.join(labels)}")
+
+
+def _tell(label: str) -> str:
+    """A label in a message: others than numbers may be a patient's text."""
+    return f"the label {label!r}" if label.isdecimal() and len(label) < 4 else "its label"
 
 
 def _name_option(value: Any, options: Sequence[str], from_one: bool, where: str) -> str | None:
@@ -138,7 +148,7 @@ def _name_option(value: Any, options: Sequence[str], from_one: bool, where: str)
         return None
     number = int(text) - from_one if text.isdecimal() else -1
     if not 0 <= number < len(options):
-        raise DataError(f"{where}: the label {text!r} is none of {len(options)} options")
+        raise DataError(f"{where}: {_tell(text)} is none of {len(options)} options")
     return str(options[number])
 
 

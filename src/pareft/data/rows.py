@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,21 +47,32 @@ class _Feed:
 
     def __init__(self, lines: Iterator[str | None]) -> None:
         self._lines, self.line, self.first, self.length, self.shown = lines, 0, 0, 0, ""
+        self._row: list[str] = []  # the lines of the row in hand
+        self._again: deque[str] = deque()  # lines to give once more
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        text = next(self._lines)
+        text = self._again.popleft() if self._again else next(self._lines)
         self.line += 1
+        if text and self.line == 1:
+            text = text.removeprefix("\ufeff")
         self.first, self.length = self.first or self.line, self.length + (LONGEST_ROW + 1 if text is None else len(text))
         if text is None or self.length > LONGEST_ROW:
             raise csv.Error("too long")
+        self._row.append(text)
         self.shown = self.shown or text.strip()[:SHOWN_CHARACTERS]
         return text
 
     def begin(self) -> None:
-        self.first, self.length, self.shown = 0, 0, ""
+        self.first, self.length, self.shown, self._row = 0, 0, "", []
+
+    def give_back(self) -> None:
+        """Have the lines after the first of the row in hand read once more: what a quote that is never closed has taken in."""
+        taken = self._row[1:]
+        self._again.extendleft(reversed(taken))
+        self.line -= len(taken)
 
 
 def _read_delimited(path: Path, delimiter: str) -> Iterator[Row | Flaw]:
@@ -77,7 +89,10 @@ def _read_delimited(path: Path, delimiter: str) -> Iterator[Row | Flaw]:
                 if not columns:
                     check_header(path, feed.shown)
                     raise DataError(f"{path}: its first line is no header that can be read as {find_format(path)[1:]}") from None
-                yield Flaw(feed.first, "too long" if feed.length > LONGEST_ROW else "broken quoting", feed.shown)
+                long = feed.length > LONGEST_ROW
+                yield Flaw(feed.first, "too long" if long else "broken quoting", feed.shown)
+                if not long:
+                    feed.give_back()
                 continue
             if row is None:
                 break
@@ -92,11 +107,10 @@ def _read_delimited(path: Path, delimiter: str) -> Iterator[Row | Flaw]:
 
 
 def _read_columns(path: Path, row: list[str]) -> list[str]:
-    columns = [name.removeprefix("\ufeff") for name in row]
-    check_header(path, "".join(columns))
-    if len(set(columns)) < len(columns):
+    check_header(path, "".join(row))
+    if len(set(row)) < len(row):
         raise DataError(f"{path}: two columns of its first line have one name; every column needs its own")
-    return columns
+    return row
 
 
 def _read_jsonl(path: Path) -> Iterator[Row | Flaw]:
@@ -121,7 +135,9 @@ def _parse_object(line: str) -> dict[str, Any] | str:
 
 
 def _read_json(path: Path) -> Iterator[Row | Flaw]:
-    """An array of objects, read element by element. After a broken one it goes on where the next object begins."""
+    """An array of objects, or several one after the other, read element by element. After a broken one it goes on where the next
+    object begins.
+    """
     decoder = json.JSONDecoder()
     with Blocks(path) as blocks:
         pieces, line = blocks.text(), 1
@@ -134,7 +150,17 @@ def _read_json(path: Path) -> Iterator[Row | Flaw]:
             start = _skip(text, place, BETWEEN)
             line, place = line + text.count("\n", place, start), start
             if text.startswith("]", place):
-                return
+                rest = text[place + 1 :]
+                while not rest.strip() and (piece := next(pieces, "")):
+                    rest += piece
+                text, place = rest, _skip(rest, 0, BLANK)
+                line += text.count("\n", 0, place)
+                if not text.startswith("[", place):
+                    if place < len(text) or blocks.broken:
+                        yield Flaw(line, blocks.broken or "text after the array", text[place : place + SHOWN_CHARACTERS])
+                    return
+                place += 1
+                continue
             try:
                 row, end = decoder.raw_decode(text, place)
             except (ValueError, RecursionError):
@@ -204,11 +230,15 @@ def _read_excel(path: Path) -> Iterator[Row | Flaw]:
     with explain_missing("fastexcel", extra="excel", error=DataError):
         import fastexcel  # noqa: F401
     try:
-        table = pl.read_excel(path, infer_schema_length=0)
+        table = pl.read_excel(path, infer_schema_length=0, has_header=False, drop_empty_rows=False)
     except Exception as error:  # of polars, of fastexcel, of the zip file
         raise DataError(f"{path} cannot be read as an Excel workbook") from error
-    for number, row in enumerate(table.iter_rows(named=True), 2):
-        yield number, row, number / (table.height + 1)
+    columns: list[str] = []
+    for number, row in enumerate(table.iter_rows(), 1):
+        if not columns:
+            columns = _read_columns(path, [value or "" for value in row]) if any(row) else []
+        elif any(value is not None for value in row):
+            yield number, dict(zip(columns, row, strict=True)), number / table.height
 
 
 READERS: dict[str, Callable[[Path, Sequence[str]], Iterator[Row | Flaw]]] = {

@@ -98,7 +98,7 @@ def _read_file(path: Path) -> pl.DataFrame:
     """A whole table. Where a row is bad, it is refused: `pareft prepare` is for tables that are not clean."""
     try:
         if find_format(path) == ".parquet" and path.is_file():
-            return pl.read_parquet(path)
+            return pl.read_parquet(path, glob=False)
         rows = [_take(path, row) for row in read_rows(path)]
         table = pl.DataFrame(rows, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError, ValueError, TypeError) as error:  # what polars says would quote a text
@@ -133,12 +133,18 @@ def read_hub(name: str) -> dict[str, Any]:
 
 def _check_lists(table: pl.DataFrame, column: str, where: str) -> pl.DataFrame:
     """A table whose column of options holds lists, or texts that are JSON lists."""
-    if column not in table.columns or isinstance(table.schema[column], pl.List):
+    if column not in table.columns or (isinstance(kind := table.schema[column], pl.List) and not kind.inner.is_nested()):
         return table
     try:
         return table.with_columns(pl.col(column).cast(pl.String).str.json_decode(pl.List(pl.String)))
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{where}: column {column!r} holds no lists of options; give lists, or a column for each option") from error
+
+
+def _as_text(table: pl.DataFrame, column: str) -> pl.Expr:
+    """A column's values as texts; what is no number of a column of numbers (NaN) is missing."""
+    values = pl.col(column)
+    return (values.fill_nan(None) if table.schema[column].is_float() else values).cast(pl.String)
 
 
 def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl.DataFrame:
@@ -159,14 +165,20 @@ def _pick_columns(table: pl.DataFrame, settings: DataSettings, where: str) -> pl
         if "id" in table.columns and not table.schema["id"].is_nested()
         else pl.int_range(pl.len()).cast(pl.String)
     )
-    texts = [pl.col(settings.source).cast(pl.String).alias("source"), pl.col(settings.target).cast(pl.String).alias("target")]
+    texts = [_as_text(table, settings.source).alias("source"), _as_text(table, settings.target).alias("target")]
     if settings.pair:
-        texts.append(pl.col(settings.pair).cast(pl.String).fill_null("").alias("pair"))
+        texts.append(_as_text(table, settings.pair).fill_null("").alias("pair"))
     if isinstance(settings.options, str):
         texts.append(pl.col(settings.options).cast(pl.List(pl.String)).alias("options"))
     elif settings.options:
-        texts.append(pl.concat_list(pl.col(column).cast(pl.String).fill_null("") for column in settings.options).alias("options"))
-    frame = table.select(ids.alias("id"), *texts)
+        texts.append(pl.concat_list(_as_text(table, column).fill_null("") for column in settings.options).alias("options"))
+    try:
+        frame = table.select(ids.alias("id"), *texts)
+    except pl.exceptions.PolarsError as error:  # bytes that are no UTF-8, or a type that has no text; it would quote a value
+        kinds = ", ".join(
+            f"{column} ({table.schema[column]})" for column in dict.fromkeys((*named, "id")) if column in table.columns
+        )
+        raise DataError(f"{where}: a column cannot be read as text; there is {kinds}. Make texts of them first") from error
     if settings.unanswerable:
         return frame.with_columns(pl.col("target").fill_null("")).filter(pl.col("source").fill_null("").str.strip_chars() != "")
     return frame.filter(pl.all_horizontal(pl.col("source", "target").fill_null("").str.strip_chars() != ""))

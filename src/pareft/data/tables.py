@@ -136,7 +136,8 @@ def _pair(number: int, values: dict[str, Any], columns: Columns) -> tuple[str, s
     """Id, group and pair of a row, or the reason why it gives none. `number`, of all rows from 0, is its id where it has none."""
     identity = values.get(columns.id) if columns.id else None
     group = values.get(columns.group) if columns.group else None
-    name, own = str(number if identity is None else identity), "" if group is None else str(group)
+    name, own = str(number if identity is None else identity), "" if group is None or group != group else str(group)  # NaN
+    own = own if own.strip() else ""
     pair = _join(values.get(columns.source), values.get(columns.target))
     if isinstance(pair, Pair) and has_surrogates(name + own):
         return "invalid UTF-8"

@@ -59,28 +59,38 @@ def check_numbers(splits: Mapping[str, pl.DataFrame], *, where: str) -> None:
 
 
 def name_options(splits: Mapping[str, pl.DataFrame], *, where: str) -> dict[str, pl.DataFrame]:
-    """The splits with the right option as every target, be it given as a text or as a number from 0. Examples with fewer options
-    than others of their split have empty ones besides, which are never right.
+    """The splits with the right option as every target: targets are texts if all of them are among their options, else those that
+    are numbers count options from 0. Examples with fewer options than others of their split have empty ones besides, which are
+    never right.
 
     Raises:
         DataError: fewer than two options, or a target that is none of them.
     """
-    found = {}
+    found, by_text = {}, all(map(_are_texts, splits.values()))
     for name, frame in splits.items():
         most = int(frame["options"].list.len().max() or 0)
         targets, options = [], []
         for place, (target, given) in enumerate(zip(frame["target"], frame["options"].to_list(), strict=True)):
-            texts = [str(option) for option in given or ()]
-            number = find_right(target, texts)
-            if len(texts) < 2 or not 0 <= number < len(texts):
+            texts = ["" if option is None else str(option) for option in given or ()]
+            told = sum(bool(text.strip()) for text in texts)
+            number = find_right(target, texts) if by_text or not target.isdecimal() else int(target)
+            if told < 2 or not 0 <= number < len(texts) or not texts[number].strip():
                 raise DataError(
-                    f"{where}: the target of example {place} of the {name} split is none of its {len(texts)} options, of which "
+                    f"{where}: the target of example {place} of the {name} split is none of its {told} options, of which "
                     "there are to be two at least"
                 )
             targets.append(target if EITHER in target else texts[number])
             options.append(texts + [""] * (most - len(texts)))
         found[name] = frame.with_columns(target=pl.Series(targets), options=pl.Series(options, dtype=pl.List(pl.String)))
     return found
+
+
+def _are_texts(frame: pl.DataFrame) -> bool:
+    """Whether every target, or one of several, is an option as it is written."""
+    return all(
+        any(answer in (given or ()) for answer in list_answers(target))
+        for target, given in zip(frame["target"], frame["options"].to_list(), strict=True)
+    )
 
 
 def find_right(target: str, options: Sequence[str]) -> int:
