@@ -26,9 +26,9 @@ def write_csv(path, rows, delimiter=","):
     path.write_bytes(file.getvalue().encode())
 
 
-def write_xlsx(path, rows):
+def write_xlsx(path, rows, names=None):
     """The least that is a workbook."""
-    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    lines = [names or list(rows[0]), *(list(row.values()) for row in rows)]
     escape = {ord("<"): "&lt;", ord("&"): "&amp;", ord('"'): "&quot;"}
     cells = "".join(
         "<row>"
@@ -90,6 +90,9 @@ def test_rows_of_a_workbook_are_counted_as_it_counts_them(tmp_path):
     pytest.importorskip("fastexcel")
     write_xlsx(tmp_path / "a.xlsx", [{"a": "1", "b": "x"}, {"a": "", "b": ""}, {"a": "2", "b": "y"}])
     assert [row[0] for row in read_rows(tmp_path / "a.xlsx") if any(row[1].values())] == [2, 4]
+    write_xlsx(tmp_path / "b.xlsx", [{"a": "1", "b": "2"}], names=["a", "a"])
+    with pytest.raises(DataError, match="two columns of its first line have one name"):
+        list(read_rows(tmp_path / "b.xlsx"))
 
 
 @settings(max_examples=50)
