@@ -86,6 +86,20 @@ def test_operations_are_counted_and_come_out_equal(recipe):
     assert abs(spent["lora+l-prun"] - spent["full"]) <= budget.costs["lora+l-prun"] / 2  # to the nearest step
 
 
+@pytest.mark.parametrize("layers", [{"decoder": "all"}, {"encoder": "upper", "decoder": "all"}])
+def test_a_frozen_prefix_counts_once(values, layers):
+    """What is computed in the first of four epochs alone is a quarter of what it is without the cache."""
+    lora = values["arms"]["lora+l-prun"] | {"adapt": {"target": "all", "rank": 2, "layers": layers}}
+    more = {"train": values["train"] | {"max_steps": 4 * 12}}
+    arms = {"plain": lora, "cached": lora | {"train.cache_frozen_prefix": True}}
+    budget = share_out(resolve(values | more | {"arms": arms}), "flops", None)
+    assert budget.costs["cached"] < budget.costs["plain"]
+    assert budget.steps["cached"] > budget.steps["plain"]
+    longer = {"train": values["train"] | {"max_steps": 4}}
+    one = share_out(resolve(values | longer | {"arms": arms}), "flops", None)
+    assert one.costs["cached"] == one.costs["plain"]  # within the first epoch
+
+
 def test_a_comparison_says_what_was_equal_and_reads_itself_again(recipe, tmp_path, monkeypatch):
     found = compare(recipe, out=tmp_path / "runs", equal="flops")
     steps = found.budget.steps

@@ -9,8 +9,8 @@ import yaml
 from pydantic import BaseModel
 
 from pareft.data.sections import FIXES
-from pareft.recipe import Recipe, resolve, select_arm
-from pareft.recipe_file import read_recipe
+from pareft.recipe import Recipe, check_changes, resolve, select_arm
+from pareft.recipe_file import parse_changes, read_recipe
 from pareft.settings import BestMetric, MetricName
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +73,31 @@ def test_recipes_resolve_and_say_what_they_cost(path):
     head = path.read_text().split("base:")[0]
     for word in ("command", "hardware", "time", "expected"):
         assert word in head, word
+
+
+def list_commands(head):
+    """The changes of every `pareft compare` of a recipe's head; `…` stands for what the first says."""
+    lines, commands = [line[1:] for line in head.splitlines() if line.startswith("#")], []
+    for line in lines:
+        if re.search(r"pareft compare recipes/|  … ", line):
+            commands.append(re.split(r"pareft compare recipes/\S+|  … ", line)[1])
+        elif commands and re.match(r" {12,}\S+=", line):
+            commands[-1] += f" {line}"
+        else:
+            commands += [""]
+    said = [re.findall(r"(?<!\S)([\w.+-]+=)('[^']*'|\S+)", command) for command in commands]
+    return [[key + value.strip("':") for key, value in changes] for changes in said if changes]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/**/*.yaml")), ids=lambda path: path.name)
+def test_the_commands_of_a_recipe_are_taken(path):
+    """No change that a head names would be lost."""
+    commands = list_commands(path.read_text().split("\nbase:")[0])
+    for changes in [[], *commands]:
+        asked = parse_changes(changes)
+        recipe = read_recipe(path, asked)
+        check_changes(recipe, asked)
+    assert commands or "data.path=" not in path.read_text().split("\nbase:")[0]
 
 
 def test_the_readmes_tree_is_the_tree():

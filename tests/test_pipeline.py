@@ -344,6 +344,16 @@ def test_a_batch_may_come_in_parts(any_recipe, tmp_path):
             torch.testing.assert_close(weights[other][name], tensor, rtol=1e-3, atol=1e-4)
 
 
+def test_what_data_say_to_start_with_does_not_depend_on_the_parts(recipe, tmp_path):
+    found = []
+    for size in (4, 1):
+        changes = {"train.batch_size": size, "train.accumulation": 4 // size, "train.precision": "fp32", "adapt.start": "gap"}
+        record = pareft.run(recipe, changes, out=tmp_path / str(size), arm="lora+l-prun")
+        found.append((record.start, [entry["loss"] for entry in record.history if "loss" in entry]))
+    assert found[0][0] == found[1][0]
+    assert found[1][1] == pytest.approx(found[0][1], rel=1e-4)
+
+
 def test_training_learns(recipe, tmp_path):
     train = recipe.train.model_copy(update={"max_steps": 60, "evaluate_every": 5.0})
     record = pareft.run(recipe.model_copy(update={"train": train, "prune": None, "adapt": None}), out=tmp_path / "run")
@@ -425,9 +435,18 @@ def test_more_tokens_than_the_base_has_positions_is_refused(recipe, tmp_path):
         pareft.run(recipe.model_copy(update={"data": data}), out=tmp_path / "run", arm="full")
 
 
-def test_too_little_memory_is_one_line(recipe, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")),
+        lambda: torch.empty(1 << 60, dtype=torch.uint8),
+        lambda: bytearray(1 << 60),
+    ],
+    ids=["accelerator", "tensor", "python"],
+)
+def test_too_little_memory_is_one_line(recipe, tmp_path, monkeypatch, ask):
     def full(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        ask()
 
     for stage in ("build_model", "prepare"):  # which a criterion computes in
         monkeypatch.setattr(pipeline, stage, full)

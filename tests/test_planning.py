@@ -1,6 +1,7 @@
 """Plans by criteria, on a recipe's examples: what comes out, what is refused before anything is loaded."""
 
 import json
+import shutil
 from typing import get_args
 
 import polars as pl
@@ -38,6 +39,29 @@ def test_every_criterion_makes_a_plan_that_loads(recipe, bases, by):
     assert pareft.load(str(bases["bart"]), plan).config.encoder_layers == 5
     again, _ = choose_layers(str(bases["bart"]), by=by, keep={"encoder": 5, "decoder": 4}, data=recipe, examples=6)
     assert again == plan
+
+
+def test_a_recipe_with_a_frozen_prefix_calibrates_and_its_base_is_scored(values, bases, tmp_path):
+    """Neither has an adapter, and so nothing that is frozen."""
+    values |= {"adapt": {"target": "ffn", "rank": 2, "layers": {"decoder": "all"}}, "measure": None}
+    values["train"] |= {"cache_frozen_prefix": True, "max_steps": 2}
+    values["evaluate"] |= {"untouched": True}
+    recipe = resolve(values | {"arms": {"lora": {"prune": None}}})
+    plan = pareft.plan(bases["bart"], by="influence", keep=3, data=recipe, examples=6)
+    assert plan.depths == {"encoder": 8, "decoder": 6}
+    rows = compare(recipe, out=tmp_path / "out").rows
+    assert {row.arm: row.layers_kept for row in rows} == dict.fromkeys(("untouched", "lora"), plan.depths)
+
+
+def test_a_plan_that_came_from_elsewhere_is_of_the_base_where_it_is(values, bases, tmp_path):
+    shutil.copytree(bases["bart"], tmp_path / "elsewhere")
+    (tmp_path / "plan.json").write_text(pareft.plan(tmp_path / "elsewhere").to_json())
+    shutil.rmtree(tmp_path / "elsewhere")
+    values["train"] |= {"max_steps": 1}
+    recipe = resolve(values | {"prune": {"plan": str(tmp_path / "plan.json")}, "measure": None, "arms": {}})
+    pareft.run(recipe, out=tmp_path / "run")
+    assert pareft.PruningPlan.read(tmp_path / "run/plan.json").base == values["base"]
+    assert pareft.load(tmp_path / "run").get_base_model().config.encoder_layers == 6
 
 
 def test_a_plan_needs_no_recipe_where_weights_say_all(bases):
@@ -128,6 +152,7 @@ def test_rules_go_in_recipes_too(values, tmp_path):
         ({"by": "alternating", "keep": 8}, "alternating says itself"),
         ({"by": "even", "keep": 4, "never_drop": {"encoder": [0]}}, "are for criteria"),
         ({"layers": {"encoder": [0]}, "keep": 4}, "give one of both"),
+        ({"layers": {"encoder": [0]}, "by": "influence"}, "by influence chooses layers, and layers"),
     ],
 )
 def test_what_cannot_be_planned_is_refused_before_anything_is_loaded(recipe, bases, monkeypatch, asked, said):

@@ -5,9 +5,10 @@ from contextlib import nullcontext
 import pytest
 import yaml
 
+from pareft.adapter_settings import Ia3Settings
 from pareft.errors import RecipeError
 from pareft.recipe import Recipe, check_changes, override, resolve, select_arm
-from pareft.recipe_file import parse_changes, read_recipe, write_yaml
+from pareft.recipe_file import change_recipe, parse_changes, read_recipe, write_yaml
 
 MINIMAL = {"base": "pareft-mini", "data": {"path": "x.csv"}}
 
@@ -124,6 +125,32 @@ def test_a_change_that_an_arm_would_undo_is_refused(arm, change, lost):
     recipe = resolve(MINIMAL | {"prune": {}, "adapt": {}, "arms": {"a": arm}})
     with pytest.raises(RecipeError, match="which wins over the recipe's") if lost else nullcontext():
         check_changes(recipe, change)
+
+
+@pytest.mark.parametrize("changes", [{"train.epochs": 4, "arms.a.train.epochs": 2}, {"train.epochs": 3}])
+def test_a_change_that_loses_nothing_is_taken(changes):
+    values = override(MINIMAL | {"arms": {"a": {"train.epochs": 3}, "b": {}}}, changes)
+    check_changes(resolve(values), changes)
+
+
+def test_what_nobody_said_is_by_the_arms_own_default():
+    """Also where the arm changes the method or the task, and however it is asked for."""
+    values = MINIMAL | {"adapt": {"rank": 2}, "arms": {"a": {"adapt.method": "bottleneck"}, "b": {"adapt": {"method": "ia3"}}}}
+    assert [select_arm(resolve(values), name).adapt.target for name in "ab"] == [
+        "outputs",
+        resolve(MINIMAL | {"adapt": {"method": "ia3"}}).adapt.target,
+    ]
+    assert change_recipe(values, {"adapt.method": "bottleneck"}, arm="b").adapt.target == "outputs"
+    python = Recipe(base="x", data={"path": "y"}, adapt=Ia3Settings(method="ia3"), arms={"a": {"train.epochs": 3}})
+    assert select_arm(python, "a").adapt == python.adapt
+    named = {"base": "x", "data": {"name": "glue/sst2"}, "arms": {"a": {}}}
+    changes = {"data.name": "glue/mrpc"}
+    alone, among = change_recipe(named, changes, arm="a"), select_arm(change_recipe(named, changes), "a")
+    assert (
+        (alone.train.best_metric, alone.evaluate.metrics)
+        == (among.train.best_metric, among.evaluate.metrics)
+        == ("f1", ["classification", "f1"])
+    )
 
 
 @pytest.mark.parametrize("arm", [{"prune.layers": "alternating"}, {"prune": {"layers": {"encoder": [0], "decoder": [1]}}}])

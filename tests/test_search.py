@@ -9,6 +9,7 @@ import pareft
 from pareft import search as searching
 from pareft.adapter_settings import DistillSettings
 from pareft.errors import PareftError, RunError
+from pareft.readying import prepare
 from pareft.recipe import resolve, select_arm
 from pareft.recipe_file import read_recipe
 from pareft.records import SearchRecord
@@ -173,9 +174,15 @@ def test_a_search_that_ended_before_it_began_goes_on(recipe, trained, tmp_path):
 
 
 def test_targets_that_the_base_or_the_start_does_not_bear_are_not_tried(values, bases):
-    values["adapt"] |= {"start": "gap"}
-    arm = select_arm(resolve(values), "lora+l-prun")
-    assert searching._list_targets(arm) == ['"ffn"', '"outputs"', '"all"']
+    gap = values | {"adapt": values["adapt"] | {"start": "gap"}}
+    assert list_targets(gap) == ['"ffn"', '"outputs"', '"all"']
+    light = values | {"adapt": {"method": "bottleneck", "rank": 2}, "light": {"steps": 2}, "prune": None}
+    assert list_targets(light) == ['"outputs"']
+    assert '"attention"' in list_targets(light | {"light": {"steps": 2, "heads": 0, "neurons": 0}})
+
+
+def list_targets(values):
+    return searching._list_targets(prepare(select_arm(resolve(values | {"arms": {"a": {}}}), "a")))
 
 
 def test_without_optuna_the_extra_is_named(recipe, tmp_path, monkeypatch):

@@ -110,7 +110,8 @@ def _compare(
         budget = share_out(recipe, equal, efficiency, plans=out / PLANS)
         recipe = stretch(recipe, budget)
         arms = {name: select_arm(recipe, name) for name in recipe.arms}
-    plain = recipe.model_copy(update={"arms": {}, "prune": None, "adapt": None, "light": None, "distill": None})
+    whole: dict[str, Any] = {"prune": None, "adapt": None, "light": None, "distill": None, "train.cache_frozen_prefix": False}
+    plain = take_recipe(recipe.model_copy(update={"arms": {}}), whole)
     asked = {"untouched": plain, **arms} if recipe.evaluate.untouched else arms
     if any(arm.light for arm in arms.values()):
         (out / PLANS).mkdir(parents=True, exist_ok=True)  # where arms share what early pruning found
@@ -203,18 +204,12 @@ def name_runs(folders: Sequence[str | Path]) -> dict[str, Path]:
 
 
 def check_comparable(arms: dict[str, Recipe], protocols: dict[str, Protocol]) -> None:
-    """Raise `RunError` unless all arms have one base, one protocol and, where steps are measured, one batch size."""
+    """Raise `RunError` unless all arms have one base and one protocol."""
     (first, reference), *others = arms.items()
     for name, arm in others:
         if (arm.base, arm.revision) != (reference.base, reference.revision):
             bases = f"{reference.base} and {arm.base}"
             raise RunError(f"arms {first!r} and {name!r} have different bases, {bases}; compare arms of one base")
-        if reference.measure and arm.train.batch_size != reference.train.batch_size:
-            sizes = f"{reference.train.batch_size} and {arm.train.batch_size}"
-            raise RunError(
-                f"arms {first!r} and {name!r} have batch sizes {sizes}: their steps are not alike. "
-                "Give them one train.batch_size, or measure=null"
-            )
     (first, protocol), *rest = protocols.items()
     for name, other in rest:
         if differing := protocol.list_differences(other):

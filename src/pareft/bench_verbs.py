@@ -6,11 +6,12 @@ from pareft.bench import Request, bench
 from pareft.bench.arms import ARMS, WAYS, choose
 from pareft.bench.batches import Lengths, parse_lengths
 from pareft.bench.record import BenchRecord, Case
-from pareft.bench.shapes import SHAPES, count_positions, open_config
+from pareft.bench.shapes import SHAPES, open_config
 from pareft.console import make_bench_table
 from pareft.errors import MeasurementError, RunError
 from pareft.files import write_atomic
 from pareft.live import LiveProgress, start_console
+from pareft.models.structure import count_positions
 from pareft.report.bench_table import LEGEND, list_notes, write_markdown
 
 RECORD, TABLE = "bench.json", "bench.md"

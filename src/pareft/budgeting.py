@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from pareft.calibrating import CRITERIA, Calibration, record_choice
+from pareft.calibrating import CRITERIA, Calibration, check_numbers, record_choice
 from pareft.errors import PlanError
 from pareft.models.plan import PruningPlan
 from pareft.models.surgery import check_plan
@@ -45,6 +45,8 @@ def plan_within(
         MeasurementError: a cost could not be measured.
     """
     started = time.perf_counter()
+    if not list_counts(given.limits):
+        raise PlanError("least, symmetric and never_drop leave no number of layers that all of them allow; ask for less")
     costs = find_costs(arm, [budget.name for budget in budgets], progress=progress)
     limits = {budget.name: budget.limit(costs[budget.name].whole) for budget in budgets}
     within = [
@@ -62,6 +64,7 @@ def plan_within(
     while within:
         front = find_front(within)
         losses = _measure_losses(given, [keep(counts) for counts in front], progress)
+        check_numbers(by, given, losses)
         ranked = sorted(zip(losses, front, strict=True), key=lambda found: found[0])
         for place, (loss, counts) in enumerate(ranked):
             found = _forecast(arm, counts, costs)
@@ -106,6 +109,7 @@ def _make_keeper(by: str, given: Calibration) -> tuple[Keeper, Scores]:
     if by == "angular":
         return lambda counts: find(_with_counts(given, counts))[0], {}
     _, scores, _ = find(_with_counts(given, depths))
+    check_numbers(by, given, [value for values in scores.values() for value in values])
     return lambda counts: choose(scores, _with_counts(given, counts).limits), scores
 
 

@@ -1,6 +1,6 @@
 """Equal what? Every arm gets as much time, or as many operations, as the first one, in place of the recipe's steps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pareft.operations import build_counted, count_operations
 from pareft.readying import Prepared, build_trained, encode_split, prepare
 from pareft.recipe import Recipe, select_arm
 from pareft.records import BudgetRecord, EfficiencyRecord, Equal
+from pareft.tuning.prefix.ending import find_prefix
 from pareft.tuning.training import plan_steps
 
 SAMPLE = 256  # examples whose operations are counted
@@ -59,18 +60,29 @@ def _stretch(arm: Recipe, steps: int, times: float) -> Mapping[str, Any]:
 
 def _count(prepared: Prepared) -> float:
     """Operations of an arm's training step, by the lengths of some of its examples, which are those of all its arms. A teacher's
-    are those of the unpruned base's forward pass, in every epoch or, with a cache, in one.
+    are those of the unpruned base's forward pass, in every epoch or, with a cache, in one; so are those of a cached frozen prefix.
     """
     train, examples = prepared.recipe.train, encode_split(prepared, "train", limit=SAMPLE)
     pairs = _list_lengths(examples)
     model = build_trained(prepared, build_on_meta(prepared.base.config, prepared.plan))
     counted, distill = count_operations(model, [pairs])[0], prepared.recipe.distill
+    of_epoch, _ = plan_steps(train, prepared.splits["train"].height)
+    once = min(1.0, of_epoch / prepared.steps)  # of all steps, those of the first epoch
     if distill and distill.listens:
         whole = prepared.recipe.model_copy(update={"prune": None, "adapt": None})
-        of_epoch, _ = plan_steps(train, prepared.splits["train"].height)
-        share = min(1.0, of_epoch / prepared.steps) if distill.cache else 1.0
-        counted += share * count_operations(build_counted(whole), [pairs], backward=False)[0]
+        counted += (once if distill.cache else 1.0) * count_operations(build_counted(whole), [pairs], backward=False)[0]
+    if train.cache_frozen_prefix:
+        counted -= (1 - once) * _count_prefix(model, pairs)
     return counted / len(examples) * train.batch_size * train.accumulation
+
+
+def _count_prefix(model: Any, pairs: Sequence[tuple[int, int]]) -> float:
+    """Forward operations of a model's frozen prefix, which is taken out of it."""
+    prefix, whole = find_prefix(model), count_operations(model, [pairs], backward=False)[0]
+    for entry in filter(None, (prefix.encoder, prefix.decoder)):
+        del entry.layers[: entry.first]
+    made = sum(2 * linear.in_features * linear.out_features for linear in prefix.projections)
+    return whole - count_operations(model, [pairs], backward=False)[0] + made * sum(source for source, _ in pairs)
 
 
 def _list_lengths(examples: Dataset) -> list[tuple[int, int]]:

@@ -187,13 +187,18 @@ def choose_by(by: CriterionName, given: Calibration, progress: Progress = SILENT
     started = time.perf_counter()
     progress.start(f"choose layers by {by}", None)
     kept, scores, path = CRITERIA[by](given)
-    if not all(map(math.isfinite, [*(value for values in scores.values() for value in values), *(step.cost for step in path)])):
-        raise ModelError(
-            f"{given.base.name} computes numbers that are none (NaN or infinite) in {given.precision}, so {by} cannot choose"
-        )
+    check_numbers(by, given, [*(value for values in scores.values() for value in values), *(step.cost for step in path)])
     decided = given.whole.model_copy(update={"layers": kept, "by": by})
     check_plan(given.base.config, decided)
     return decided, record_choice(by, given, decided, scores, path, seconds=time.perf_counter() - started)
+
+
+def check_numbers(by: str, given: Calibration, values: Sequence[float]) -> None:
+    """Raise `ModelError` if what layers or plans are compared by is NaN or infinite."""
+    if not all(map(math.isfinite, values)):
+        raise ModelError(
+            f"{given.base.name} computes numbers that are none (NaN or infinite) in {given.precision}, so {by} cannot choose"
+        )
 
 
 def record_choice(

@@ -120,7 +120,7 @@ def tabulate(
         base = records[reference].parameters
         row = Row(
             arm="untouched", speed_percent=None, memory_percent=None, trainable=None, trainable_percent=None,
-            total=base.base, layers_kept=base.layers_kept, layers_dropped_ratio=0.0, scores=untouched,
+            total=base.base, layers_kept=base.depths or base.layers_kept, layers_dropped_ratio=0.0, scores=untouched,
             quality_kept=kept.pop(QUALITY, None), kept=kept,
         )  # fmt: skip
         rows.insert(0, row)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from pareft.errors import RunError
 from pareft.files import explain_full_disk, explain_os_error
 
+MEMORY_FULL = ("DefaultCPUAllocator", "can't allocate memory", "Cannot allocate memory")  # as torch says it of a processor's
 DISK_FULL = ("No space left", "os error 28", "inline_container", "PytorchStreamWriter")  # as safetensors and torch.save say it
 
 
@@ -26,7 +27,11 @@ def explain_failures(folder: Path, name: str, *, advice: str = SMALLER_STEPS) ->
         raise RunError(explain_os_error(error, folder)) from error
     except torch.OutOfMemoryError as error:
         raise RunError(f"{name} does not fit into the accelerator's memory; {advice}") from error
+    except MemoryError as error:
+        raise RunError(f"{name} does not fit into memory; {advice}") from error
     except (SafetensorError, RuntimeError) as error:
         if any(sign in str(error) for sign in DISK_FULL):
             raise RunError(explain_full_disk(folder)) from error
+        if any(sign in str(error) for sign in MEMORY_FULL):
+            raise RunError(f"{name} does not fit into memory; {advice}") from error
         raise

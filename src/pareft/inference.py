@@ -19,6 +19,7 @@ from pareft.failures import SMALLER_BATCHES, explain_failures
 from pareft.files import write_atomic
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.plan import PLAN_FILE, PruningPlan
+from pareft.models.structure import count_positions
 from pareft.progress import SILENT, Progress
 from pareft.readying import Prepared, check_writes, describe_protocol, prepare
 from pareft.recipe import Recipe
@@ -173,7 +174,7 @@ def generate(
         longest = max_source_tokens or (own.data.max_source_tokens if own else _longest(base))
         tokenizer = load_tokenizer(base)
         lengths = {"--max-source-tokens": longest, "evaluate.max_new_tokens": chosen.max_new_tokens}
-        check_lengths(lengths, getattr(base.config, "max_position_embeddings", None), least=tokenizer.num_special_tokens_to_add())
+        check_lengths(lengths, count_positions(base.config), least=tokenizer.num_special_tokens_to_add())
         writer = load_writer(model, merged=merged, precision=choose_writing_precision(chosen.precision))
         key = make_key(writer, tokenizer, chosen, [before, longest, inputs.digest(), inputs.format, inputs.column, inputs.pair])
         with explain_failures(place.parent, "generate", advice=SMALLER_BATCHES), Predictions(place, key, processes) as written:
@@ -248,4 +249,4 @@ def _choose_pair(own: Recipe | None, pair: str | None) -> str | None:
 
 
 def _longest(base: Base) -> int:
-    return min(1024, getattr(base.config, "max_position_embeddings", None) or 1024)
+    return min(1024, count_positions(base.config) or 1024)

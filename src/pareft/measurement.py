@@ -97,7 +97,7 @@ def measure(
             arm: ArmEfficiency(
                 digest=digest_arm(recipe, writes=bool(settings.inference)),
                 batch_size=recipe.train.batch_size,
-                inference_batch_size=recipe.evaluate.batch_size,
+                inference_batch_size=held[arm]["inferred"],
                 step_seconds=[round(value, 5) for value in seconds[arm]],
                 median_step_seconds=round(median(seconds[arm]), 5),
                 peak_bytes=peaks[arm],

@@ -62,12 +62,13 @@ class _Measured:
         self._prepared = lighten(prepare(recipe, plans=plans), plans)
         rounds = recipe.measure or MeasureSettings()
         count = recipe.train.batch_size * (rounds.warmup_steps + rounds.steps)
-        self._rows = encode_split(self._prepared, "train", limit=count)
+        self._rows = encode_split(self._prepared, "train", limit=max(count, recipe.evaluate.batch_size if rounds.inference else 0))
         self._before = reset_peak_memory()
         stepper = open_stepper(self._prepared, self._rows, home=self.home, stand_in=self.stand_in)
         self._stepper = self._stack.enter_context(stepper)
         counted = count_parameters(self._stepper.model)
-        return {"trainable": counted.trainable, "total": counted.total}
+        inferred = min(recipe.evaluate.batch_size, len(self._rows))
+        return {"trainable": counted.trainable, "total": counted.total, "inferred": inferred}
 
     def step(self, number: int) -> float:
         """Train on the batch of a round; returns the seconds."""

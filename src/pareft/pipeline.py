@@ -223,6 +223,7 @@ def _run_stages(prepared: Prepared, teacher: Teacher | None, folder: Path, arm: 
             total=trained.total,
             trainable=trained.trainable,
             layers_kept={stack: len(kept) for stack, kept in prepared.plan.layers.items()},
+            depths=prepared.plan.depths,
             layers_dropped_ratio=prepared.plan.ratio,
         ),
         precision=prepared.precision,
@@ -340,7 +341,6 @@ def _begin(prepared: Prepared, model: PreTrainedModel | PeftModel, examples: Dat
         prepared.tokenizer,
         base=prepared.base,
         plan=prepared.plan,
-        batch_size=recipe.train.batch_size,
         precision=prepared.precision,
     )
     if started and find_processes().first:

@@ -153,13 +153,16 @@ def parse_keep(text: str) -> int | float | dict[str, int | float]:
 
 def _parse_amount(text: str) -> int | float:
     try:
-        amount = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
+        part = text.strip().endswith("%")
+        amount = float(text.strip().removesuffix("%")) / (100 if part else 1)
         whole = int(amount)
     except (ValueError, OverflowError) as error:
         raise PlanError(
             f"--keep: {text!r} is no number of layers; write 8, 50%, encoder=10,decoder=6, or total=16 for all stacks together"
         ) from error
-    return whole if amount == whole and "%" not in text else amount
+    if part and not 0 < amount <= 1:
+        raise PlanError(f"--keep: {text.strip()} is no part of the layers; give up to 100%")
+    return whole if amount == whole and not part and "." not in text else amount
 
 
 def parse_budget(texts: list[str]) -> dict[str, str]:

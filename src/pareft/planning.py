@@ -53,8 +53,8 @@ def plan(
         by: a rule for the layers, or a criterion; the paper's rule, `alternating`, by default, and within a budget `auto`,
             which is `influence` (docs/choosing.md). Where `layers`, `heads` or `neurons` are given none is asked, and what is
             not named is kept whole.
-        keep: how many layers of every stack stay, for a rule or criterion that does not say so itself: a number, a part below 1, or
-            one of these for each stack, others staying whole; for a criterion also `{"total": n}` of all stacks together.
+        keep: how many layers of every stack stay, for a rule or criterion that does not say so itself: a number, a part up to 1.0,
+            or one of these for each stack, others staying whole; for a criterion also `{"total": n}` of all stacks together.
         layers: the kept layers of each stack; for a model with one stack, a list does.
         heads: the kept heads (key-value groups under GQA) by `stack.attention` and layer: `{"decoder.cross": {3: [0, 2]}}`.
         neurons: the kept feed-forward neurons by stack and layer: `{"encoder": {0: range(1024)}}`.
@@ -81,7 +81,10 @@ def plan(
             raise PlanError("a budget says how much stays, and so do keep, layers, heads and neurons; give one of them")
         asked: dict[str, Any] = {"never_drop": never_drop, "least": least, "symmetric": symmetric, "revision": revision}
         return choose_within(base, budget, by=by, data=data, examples=examples, **asked)[0]
-    if by in CRITERIA and layers is None and heads is None and neurons is None:
+    told = layers is not None or heads is not None or neurons is not None
+    if by in CRITERIA and told:
+        raise PlanError(f"by {by} chooses layers, and layers, heads or neurons say themselves what stays; give one of both")
+    if by in CRITERIA:
         return choose_layers(
             base,
             by=by,
@@ -134,11 +137,12 @@ def choose_layers(
         if by not in NEED_NOTHING:
             raise PlanError(f"{by} looks at examples: give a recipe whose training split they are of (data=, or --data RECIPE)")
         return choose_by(settings.criterion, Calibration(source, whole, limits, examples), progress)
-    plain: dict[str, Any] = {"prune": None, "adapt": None, "distill": None, "arms": {}}
+    plain: dict[str, Any] = {"prune": None, "distill": None, "arms": {}}
     recipe = take_recipe(data).model_copy(update={"base": source.name, "revision": source.revision, **plain})
-    prepared = prepare(recipe)
+    prepared = prepare(_without_adapter(recipe))
     check_texts(by, prepared.task)
-    given = Calibration(source, whole, limits, examples, recipe, prepared.tokenizer, prepared.splits["train"], prepared.precision)
+    split = prepared.splits["train"]
+    given = Calibration(source, whole, limits, examples, prepared.recipe, prepared.tokenizer, split, prepared.precision)
     return choose_by(settings.criterion, given, progress)
 
 
@@ -164,6 +168,7 @@ def choose_within(
         MeasurementError: as `plan`.
     """
     budgets = read_budgets(budget)
+    _read({"by": "influence", "keep": 1, "examples": examples, "never_drop": {k: list(v) for k, v in (never_drop or {}).items()}})
     if by not in RULES and (by not in CRITERIA or by == "greedy"):
         known = [*RULES, *(name for name in CRITERIA if name != "greedy")]
         raise PlanError(f"by {by!r} does not choose among numbers of layers; within a budget, give one of {', '.join(known)}")
@@ -176,7 +181,7 @@ def choose_within(
     limits = limit_family(source, {TOTAL: sum(whole.depths.values())}, never_drop=never_drop or {}, least=least, symmetric=False)
     plain: dict[str, Any] = {"base": source.name, "revision": source.revision, "prune": None, "distill": None, "arms": {}}
     recipe = take_recipe(data).model_copy(update=plain)
-    prepared = prepare(recipe.model_copy(update={"adapt": None}))
+    prepared = prepare(_without_adapter(recipe))
     if prepared.task != "generation":
         raise RecipeError(
             f"a budget ranks plans by a loss of texts, and data.task is {prepared.task}; say how many layers, with keep"
@@ -184,6 +189,11 @@ def choose_within(
     limits, split = replace(limits, symmetric=symmetric), prepared.splits["train"]
     given = Calibration(source, whole, limits, examples, prepared.recipe, prepared.tokenizer, split, prepared.precision)
     return plan_within(budgets, by, given, open_arm("", recipe), progress=progress)
+
+
+def _without_adapter(recipe: Recipe) -> Recipe:
+    """A recipe of the base alone, of which nothing is frozen."""
+    return take_recipe(recipe, {"adapt": None, "train.cache_frozen_prefix": False})
 
 
 def _read(asked: Mapping[str, Any]) -> PruneSettings:

@@ -26,7 +26,7 @@ from pareft.models.families import find_family
 from pareft.models.identity import check_weights
 from pareft.models.loading import load
 from pareft.models.plan import PruningPlan
-from pareft.models.structure import build_on_meta
+from pareft.models.structure import build_on_meta, count_positions
 from pareft.models.surgery import check_plan
 from pareft.models.weights import list_tensors
 from pareft.progress import SILENT, Progress
@@ -140,7 +140,7 @@ def prepare(
     if family.kind == "decoder":  # whose batches are padded behind the texts, by whatever is there: it is not attended to
         tokenizer.padding_side = "right"
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    positions = getattr(base.config, "max_position_embeddings", None)
+    positions = count_positions(base.config)
     if positions and not writes(base):  # RoBERTa's first positions are none of a text's
         positions = min(positions, tokenizer.model_max_length)
     check_lengths(lengths, positions, least=tokenizer.num_special_tokens_to_add())
@@ -199,7 +199,7 @@ def decide(base: Base, settings: PruneSettings | None, *, weights: bool = True) 
         check_plan(base.config, chosen)
         if weights:
             check_weights(base, list_tensors(base), chosen)
-        return chosen
+        return _place(chosen, base)
     if settings.criterion:
         limits = limit(base, settings)
         return plan(base, layers=choose({stack: [0.0] * depth for stack, depth in limits.depths.items()}, limits), weights=weights)
@@ -209,6 +209,11 @@ def decide(base: Base, settings: PruneSettings | None, *, weights: bool = True) 
     if isinstance(settings.layers, str):
         return plan(base, by=settings.layers, weights=weights)
     return plan(base, layers=settings.layers, weights=weights)
+
+
+def _place(chosen: PruningPlan, base: Base) -> PruningPlan:
+    """A plan that was read, of a base where it is now: it fits the same weights in any folder."""
+    return chosen.model_copy(update={"base": base.name, "revision": base.revision})
 
 
 def _choose(
@@ -221,7 +226,7 @@ def _choose(
     if processes.first:
         if file and file.is_file():
             scores = file.with_suffix(".scores.json").read_text(encoding="utf-8")
-            found = PruningPlan.read(file), PlanningRecord.from_json(scores)
+            found = _place(PruningPlan.read(file), given.base), PlanningRecord.from_json(scores)
         else:
             found = choose_by(settings.criterion, given, progress)
             if file:

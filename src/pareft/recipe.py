@@ -100,13 +100,19 @@ def _describe(error: ErrorDetails) -> str:
     return f"{place}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
 
 
+def list_said(recipe: Recipe) -> dict[str, Any]:
+    """The values that a recipe was given, nested, without defaults: where an arm changes the method or the task, its own apply."""
+    said = recipe.model_dump(exclude_unset=True)
+    return said | ({"adapt": {"method": recipe.adapt.method, **said["adapt"]}} if recipe.adapt else {})
+
+
 def select_arm(recipe: Recipe, name: str) -> Recipe:
     """The recipe of one arm, with no arms of its own."""
     if name not in recipe.arms:
         raise RecipeError(f"no arm {name!r}: the arms are {', '.join(recipe.arms) or 'none'}")
-    values = override(recipe.model_dump(exclude={"arms"}), recipe.arms[name])
+    said = {line: value for line, value in list_said(recipe).items() if line != "arms"}
     try:
-        return resolve(values)
+        return resolve(override(said, recipe.arms[name]))
     except RecipeError as error:
         raise RecipeError(f"arm {name!r}: {error}") from error
 
@@ -191,12 +197,22 @@ def list_lines(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def check_changes(recipe: Recipe, changes: Mapping[str, Any]) -> None:
     """Raise `RecipeError` if a change would be lost, because arms set that line, or what it is a part of, themselves. An arm that
-    has no such part at all is meant so.
+    has no such part at all is meant so, and so is one whose line is named beside the change, or is what it would become.
+
+    Args:
+        recipe: with the changes made.
+        changes: as they were asked for.
     """
-    for line in list_lines(changes):
+    asked = list_lines(changes)
+    for line, wanted in asked.items():
         for name, arm in recipe.arms.items():
-            own = {_as_choice(key): value for key, value in list_lines(arm).items()}
-            if any(_overlap(_as_choice(line), key) and (value is not None or key == line) for key, value in own.items()):
+            own = {key: value for key, value in list_lines(arm).items() if f"arms.{name}.{key}" not in asked}
+            if any(
+                _overlap(_as_choice(line), _as_choice(key))
+                and (value is not None or _as_choice(key) == line)
+                and (key, value) != (line, wanted)
+                for key, value in own.items()
+            ):
                 raise RecipeError(f"{line} is set by arm {name!r} itself, which wins over the recipe's; change arms.{name}.{line}")
 
 

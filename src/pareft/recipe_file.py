@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from pareft.errors import RecipeError
-from pareft.recipe import Recipe, override, resolve, select_arm
+from pareft.recipe import Recipe, list_said, override, resolve, select_arm
 
 
 def read_recipe(path: Path, changes: Mapping[str, Any] | None = None, *, arm: str | None = None) -> Recipe:
@@ -50,7 +50,7 @@ def _read_lines(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any
 def take_recipe(recipe: Recipe | str | Path, changes: Mapping[str, Any] | None = None, *, arm: str | None = None) -> Recipe:
     """A recipe, or the file of one, as `read_recipe` and `change_recipe`."""
     if isinstance(recipe, Recipe):
-        return change_recipe(recipe.model_dump(), changes or {}, arm=arm)
+        return change_recipe(list_said(recipe), changes or {}, arm=arm)
     return read_recipe(Path(recipe), changes, arm=arm)
 
 
@@ -64,8 +64,11 @@ def change_recipe(values: Mapping[str, Any], changes: Mapping[str, Any], *, arm:
         return resolve(override(values, changes))
     for_arms = {key: value for key, value in changes.items() if key.partition(".")[0] == "arms"}
     own = {key: value for key, value in changes.items() if key not in for_arms}
-    chosen = select_arm(resolve(override(values, for_arms)), arm)
-    return resolve(override(chosen.model_dump(exclude={"arms"}), own))
+    whole = override(values, for_arms)
+    recipe = resolve(whole)
+    select_arm(recipe, arm)  # what is wrong with the arm is said of the arm
+    said = {key: value for key, value in whole.items() if key != "arms"}
+    return resolve(override(override(said, recipe.arms[arm]), own))
 
 
 def parse_changes(arguments: Iterable[str]) -> dict[str, Any]:

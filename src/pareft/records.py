@@ -63,12 +63,13 @@ class Protocol(Record):
 
 
 class Parameters(Record):
-    """Counts of distinct parameters, of the model as trained and of the unpruned base."""
+    """Counts of distinct parameters, of the model as trained and of the unpruned base; `depths`: of the base's layers."""
 
     base: int
     total: int
     trainable: int
     layers_kept: dict[str, int]
+    depths: dict[str, int] = {}
     layers_dropped_ratio: float
 
 

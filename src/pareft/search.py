@@ -7,17 +7,18 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pareft.adapter_settings import TARGETS, BottleneckSettings, LoraSettings
-from pareft.errors import AdapterError, PareftError, RunError, suggest
+from pareft.errors import AdapterError, PareftError, RecipeError, RunError, suggest
 from pareft.extras import explain_missing
 from pareft.files import open_alone, write_atomic, write_json
-from pareft.models.checkpoint import open_base
+from pareft.lightening import check_light
 from pareft.pipeline import fit
 from pareft.progress import SILENT, Progress
-from pareft.readying import check_adapter, decide, prepare
+from pareft.readying import Prepared, check_adapter, prepare
 from pareft.recipe import Recipe, override, resolve
 from pareft.recipe_file import write_yaml
 from pareft.records import SearchRecord, TrainingRecord, TrialRecord
@@ -26,6 +27,7 @@ from pareft.runtime import find_processes
 from pareft.settings import METRIC_OF
 from pareft.tasking import digest_examples
 from pareft.teaching.finding import find_teacher
+from pareft.tuning.prefix.ending import find_prefix
 
 BEST, STUDY, SEARCH = "best.yaml", "study.journal", "search.json"
 RESTS_ON, LOCK = "rests-on.json", "lock"  # the digests of data and plan; held by who searches
@@ -88,19 +90,20 @@ def search(
         write_atomic(out / "recipe.yaml", write_yaml(chosen))
         write_atomic(out / "space.json", json.dumps(sorted(space)) + "\n")
         write_json(out / RESTS_ON, rests_on)
-        return _search(chosen, out, metric, trials, space, progress, on_trial)
+        return _search(prepared, out, metric, trials, space, progress, on_trial)
 
 
 def _search(
-    chosen: Recipe, out: Path, metric: str, trials: int, space: Sequence[str], progress: Progress, on_trial: OnTrial
+    prepared: Prepared, out: Path, metric: str, trials: int, space: Sequence[str], progress: Progress, on_trial: OnTrial
 ) -> SearchRecord:
     """Go on to `trials` in a folder that is this search's alone."""
+    chosen = prepared.recipe
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    targets = _list_targets(chosen) if "target" in space else []
+    targets = _list_targets(prepared) if "target" in space else []
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(out / STUDY))),
         study_name="search",
@@ -212,14 +215,21 @@ def _list_ranks(recipe: Recipe) -> list[int]:
     return sorted({max(1, round(times * recipe.adapt.rank)) for times in RANKS})
 
 
-def _list_targets(recipe: Recipe) -> list[str]:
-    """The recipe's own target, and those by name that the base has, as JSON: Optuna keeps no lists."""
+def _list_targets(prepared: Prepared) -> list[str]:
+    """The recipe's own target, and those by name that the base has and that go with its other lines, as JSON: Optuna keeps no
+    lists.
+    """
+    recipe = prepared.recipe
     assert recipe.adapt
-    base = open_base(recipe.base, revision=recipe.revision)
-    decided, found = decide(base, recipe.prune, weights=False), [json.dumps(recipe.adapt.target)]
+    found = [json.dumps(recipe.adapt.target)]
     for target in TARGETS:
-        with suppress(AdapterError):
-            check_adapter(base, decided, resolve(override(recipe.model_dump(), {"adapt.target": target})))
+        other = resolve(override(recipe.model_dump(), {"adapt.target": target}))
+        with suppress(AdapterError, RecipeError):
+            adapted = check_adapter(prepared.base, prepared.plan, other)
+            if recipe.train.cache_frozen_prefix:
+                find_prefix(adapted)
+            if recipe.light:
+                check_light(replace(prepared, recipe=other))
             found.append(json.dumps(target))
     return list(dict.fromkeys(found))
 

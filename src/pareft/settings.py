@@ -86,7 +86,7 @@ class DataSettings(Settings):
 RuleName = Literal["even", "drop-top", "drop-bottom", "drop-middle"]
 CriterionName = Literal["influence", "angular", "magnitude", "taylor", "leave-one-out", "greedy", "rouge", "gates"]
 AUTO: CriterionName = "influence"  # what `auto` is, as measured in docs/choosing.md
-Amount = StrictInt | StrictFloat  # of layers, or below 1 a part of them
+Amount = StrictInt | StrictFloat  # of layers, or a part of them up to 1.0
 
 
 class PruneSettings(Settings):

@@ -19,6 +19,7 @@ from pareft.bench.grouping import make_groups
 from pareft.bench.record import ANCHOR, BenchRecord, Case, Entry
 from pareft.bench.shapes import SHAPES, open_config, write_base
 from pareft.errors import RunError
+from pareft.models.checkpoint import load_tokenizer
 from pareft.models.loading import load
 from pareft.models.structure import build_on_meta, count_parameters
 from pareft.operations import build_counted, count_operations, measure_ceiling
@@ -175,6 +176,15 @@ def test_operations_follow_from_lengths(shape, tmp_path):
     found = count("lora-ffn", [[(33, 9)], [(50, 21)], [(33, 9), (50, 21)], [(64, 32)]], tmp_path)
     assert found[2] == pytest.approx(found[0] + found[1])
     assert found[3:] == pytest.approx(count("lora-ffn", [[(64, 32)]], tmp_path), rel=1e-6)
+
+
+def test_a_shape_that_pads_by_a_token_of_its_own_is_padded(tmp_path):
+    config = make_config("bart", encoder=2, decoder=2)
+    config.vocab_size, config.pad_token_id = 5000, 4999
+    config.save_pretrained(tmp_path / "shape")
+    base = write_base(tmp_path / "base", str(tmp_path / "shape"), seed=0)
+    padded = load_tokenizer(base).pad({"input_ids": [[1, 2, 3], [1]]})
+    assert padded["attention_mask"] == [[1, 1, 1], [1, 0, 0]]
 
 
 def test_frozen_weights_and_dropped_layers_need_no_operations(tmp_path):

@@ -1,13 +1,15 @@
 """Laws of budgets: a plan of a budget meets it, is the best of those that could be, and what cannot be had is said."""
 
 import pytest
-from conftest import call
+from conftest import call, save_base
+from safetensors.torch import load_file, save_file
 
 import pareft
 from pareft import budgeting, forking
 from pareft.budgeting import find_front, list_counts
-from pareft.errors import MeasurementError, PareftError
-from pareft.models.structure import count_parameters
+from pareft.errors import MeasurementError, ModelError, PareftError
+from pareft.models.checkpoint import open_base
+from pareft.models.structure import build_on_meta, count_parameters
 from pareft.planner import costs, reference, writers
 from pareft.planner.amounts import UNITS, read_budgets, say_amount
 from pareft.planner.arms import open_arm
@@ -126,6 +128,26 @@ def test_memory_and_time_are_forecast_for_this_machine(recipe, bases):
     assert record.budgets[1].limit == pytest.approx(0.7 * record.budgets[1].whole)
 
 
+@pytest.mark.parametrize("depths", [{"encoder": 2, "decoder": 2}, {"encoder": 6, "decoder": 2}])
+def test_the_layers_of_a_shallow_stack_count(values, tmp_path, depths):
+    base = save_base("bart", tmp_path / "base", **depths)
+    whole = count_parameters(build_on_meta(open_base(str(base)).config)).total
+    least = count_parameters(build_on_meta(open_base(str(base)).config, pareft.plan(base, by="even", keep=1))).total
+    budget = {"parameters": f"{100 * least / whole + 0.1:.1f}%"}
+    found = pareft.plan(base, by="even", budget=budget, data=resolve(values | {"base": str(base)}))
+    assert {stack: len(kept) for stack, kept in found.layers.items()} == {"encoder": 1, "decoder": 1}
+
+
+def test_a_base_that_computes_no_numbers_has_no_plan_within_a_budget(values, tmp_path):
+    base = save_base("bart", tmp_path / "base")
+    weights = load_file(base / "model.safetensors")
+    weights["model.encoder.layers.0.fc1.weight"][0, 0] = float("nan")
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    for by in ("influence", "even"):
+        with pytest.raises(ModelError, match=f"numbers that are none .* so {by} cannot choose"):
+            pareft.plan(base, by=by, budget={"parameters": "80%"}, data=resolve(values | {"base": str(base)}), examples=4)
+
+
 def test_what_cannot_be_had_says_the_smallest_that_can(recipe, bases, known):
     with pytest.raises(
         PareftError, match=r"step_time=5% is 5 s, and 1 encoder \+ 1 decoder layers take 1.3 min \(78 % of"
@@ -149,6 +171,12 @@ def test_what_cannot_be_had_says_the_smallest_that_can(recipe, bases, known):
         ({"memory": "8GB"}, {"data": None}, "--data RECIPE"),
         ({"memory": "8GB"}, {"never_drop": {"encoder": [0]}}, "even is a rule"),
         ({"memory": "8GB"}, {"by": "influence", "least": 9}, "least 9"),
+        ({"memory": "8GB"}, {"by": "influence", "examples": 0}, "examples: .*greater than 0"),
+        (
+            {"memory": "8GB"},
+            {"by": "influence", "symmetric": True, "never_drop": {"encoder": [0, 1, 2, 3, 4, 5, 6]}},
+            "leave no number of layers",
+        ),
     ],
 )
 def test_a_budget_that_makes_no_sense_is_refused_before_anything_is_loaded(recipe, bases, monkeypatch, budget, more, said):

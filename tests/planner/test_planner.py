@@ -5,13 +5,14 @@ import json
 import pytest
 import torch
 from conftest import call, make_config, make_tokenizer
+from tiny import make_model
 from torch.nn import functional
 from transformers import AutoModelForSeq2SeqLM, LlamaConfig
 
 from pareft.forecast.calls import describe_call, time_call
 from pareft.forecast.tracing import Watch, trace_step
 from pareft.forecast.writing import trace_writing
-from pareft.models.structure import build_on_meta, count_parameters
+from pareft.models.structure import build_on_meta, count_parameters, count_positions, count_vocabulary
 from pareft.planner import forecast
 from pareft.planner.arms import open_arm
 from pareft.planner.cards import count_card
@@ -204,6 +205,30 @@ def test_a_grid_is_every_combination_once(recipe):
     more = spread_out({"": recipe}, read_axes(["lengths=30/8", "dtype=fp32", "checkpointing=true", "beams=2", "layers=8+6"]))[""]
     assert (more.data.max_source_tokens, more.data.max_target_tokens, more.train.precision) == (30, 8, "fp32")
     assert (more.train.gradient_checkpointing, more.evaluate.num_beams, more.prune) == (True, 2, None)
+
+
+@pytest.mark.parametrize("prune", [{"keep": 4, "never_drop": {"encoder": [0]}}, {"keep": {"total": 6}, "least": 2}])
+def test_a_grid_of_layers_takes_the_place_of_how_they_were_chosen(values, prune):
+    recipe = resolve(values | {"prune": {"by": "influence"} | prune, "arms": {}})
+    assert [found.prune.keep for found in spread_out({"": recipe}, read_axes(["layers=4,3"])).values()] == [
+        {"encoder": count, "decoder": count} for count in (4, 3)
+    ]
+
+
+def test_adapted_layers_that_are_named_are_those_of_a_reference_that_it_has(values):
+    recipe = resolve(values | {"adapt": {"rank": 2, "layers": {"decoder": [2, 3], "encoder": "upper"}}, "prune": None, "arms": {}})
+    small = choose_reference(open_arm("", recipe))
+    assert small.recipe.adapt.layers == {"decoder": [1], "encoder": "upper"}
+    assert small.build().peft_config
+    assert open_arm("", recipe).keep({"encoder": 8, "decoder": 3}).recipe.adapt.layers["decoder"] == [2]
+
+
+def test_a_model_of_two_configs_has_the_positions_and_the_vocabulary_of_both():
+    config = make_model("bert2bert").config
+    assert count_positions(config) == config.encoder.max_position_embeddings
+    assert count_vocabulary(config) == config.decoder.vocab_size
+    config.decoder.max_position_embeddings = 7
+    assert count_positions(config) == 7
 
 
 @pytest.mark.parametrize(

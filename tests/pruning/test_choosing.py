@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pareft.errors import PlanError
+from pareft.plan_verbs import parse_keep
 from pareft.pruning.choosing import choose, read_limits
 
 DEPTHS = {"encoder": 6, "decoder": 4}
@@ -67,6 +68,7 @@ def test_plans_for_fewer_layers_are_parts_of_those_for_more(scores, data):
         (7, {}, "7 of 6 encoder layers; give 1 to 6"),
         (0, {}, "0 of 6 encoder"),
         (2.5, {}, "2.5 of 6"),
+        (0.0, {}, "0.0 of 6"),
         (True, {}, "is no number"),
         ({"encodr": 3}, {}, "no stack 'encodr'"),
         ({"total": 11}, {}, "11 of 10 layers"),
@@ -84,3 +86,13 @@ def test_plans_for_fewer_layers_are_parts_of_those_for_more(scores, data):
 def test_limits_that_cannot_be_are_refused(keep, more, said):
     with pytest.raises(PlanError, match=said):
         read_limits(DEPTHS, keep, **more)
+
+
+def test_a_part_is_of_all_layers_up_to_the_whole():
+    keep = parse_keep("encoder=100%,decoder=50%")
+    assert read_limits(DEPTHS, keep).counts == {"encoder": DEPTHS["encoder"], "decoder": DEPTHS["decoder"] // 2}
+    assert read_limits(DEPTHS, 1.0).counts == read_limits(DEPTHS, parse_keep("1.0")).counts == DEPTHS
+    assert read_limits(DEPTHS, parse_keep("1")).counts == dict.fromkeys(DEPTHS, 1)
+    for text in ("200%", "0%", "-5%"):
+        with pytest.raises(PlanError, match="is no part of the layers; give up to 100%"):
+            parse_keep(text)

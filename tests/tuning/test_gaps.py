@@ -184,7 +184,7 @@ def make_examples(model):
 
 def start(model, base, plan, tokenizer, settings=SETTINGS):
     examples = make_examples(model.get_base_model())
-    return begin(model, settings, examples, tokenizer, base=open_base(str(base)), plan=plan, batch_size=2, precision="fp32")
+    return begin(model, settings, examples, tokenizer, base=open_base(str(base)), plan=plan, precision="fp32")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ LORA = LoraSettings(target="all", rank=4, alpha=8, dropout=0.0)
 BOTTLENECK = BottleneckSettings(method="bottleneck", rank=4, dropout=0.0, activation="gelu")
 
 
-@pytest.fixture(params=["bart", "t5", "t5-gated", "llama", "bert"])
+@pytest.fixture(params=["bart", "t5", "t5-gated", "llama", "opt", "bert"])
 def family(request):
     return request.param
 

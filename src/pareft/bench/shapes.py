@@ -47,7 +47,9 @@ def write_base(folder: Path, shape: str, *, seed: int) -> Base:
     model = AutoModelForSeq2SeqLM.from_config(config, dtype=torch.float32)
     part_head(model)
     model.save_pretrained(folder)
-    tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
+    own = tokenizer.convert_ids_to_tokens(config.pad_token_id) if config.pad_token_id < len(tokenizer) else None
+    if own is not None:  # else pareft-mini's: what pads is masked, whatever it is
+        tokenizer.pad_token = own
     tokenizer.save_pretrained(folder)
     return open_base(str(folder))
 
@@ -55,8 +57,3 @@ def write_base(folder: Path, shape: str, *, seed: int) -> Base:
 def write_pruned(base: Base, folder: Path) -> None:
     """The stock checkpoint of what the paper's rule keeps, for the stock ways."""
     save_checkpoint(load(base, plan(base), dtype=torch.float32), folder)
-
-
-def count_positions(config: PreTrainedConfig) -> int | None:
-    """The longest text a shape takes; `None` for any."""
-    return getattr(config, "max_position_embeddings", None)

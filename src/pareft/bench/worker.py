@@ -15,7 +15,7 @@ from pareft.bench.stock import open_stock_stepper
 from pareft.bench.writers import Write, make_stock_writer, make_writer
 from pareft.forking import Worker, answer_orders
 from pareft.models.checkpoint import load_tokenizer, open_base
-from pareft.models.structure import count_parameters
+from pareft.models.structure import count_parameters, count_vocabulary
 from pareft.operations import measure_ceiling
 from pareft.readying import Prepared, decide
 from pareft.recipe import Recipe
@@ -98,7 +98,7 @@ class _Measured:
 
     def _draw_rows(self, number: int) -> list[dict[str, Any]]:
         config, seed = self.prepared.base.config, self.order.recipe.seed
-        return draw_rows(self.batches[number], vocabulary=config.vocab_size, end=config.eos_token_id, seed=seed + number)
+        return draw_rows(self.batches[number], vocabulary=count_vocabulary(config), end=config.eos_token_id, seed=seed + number)
 
     def write(self, beams: int, number: int) -> dict[str, Any]:
         """Write for the sources of a batch. Before the first time, the model leaves training, with all that holds."""

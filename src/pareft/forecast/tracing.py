@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from pareft.forecast.calls import Call, describe_call
+from pareft.models.structure import count_vocabulary
 from pareft.recipe import Recipe
 from pareft.runtime import Precision, autocast, choose_device
 from pareft.settings import FastSettings
@@ -149,7 +150,7 @@ def make_batch(model: Any, recipe: Recipe, size: int, device: str) -> dict[str, 
     source, target = recipe.data.max_source_tokens, recipe.data.max_target_tokens
     if not model.config.is_encoder_decoder:
         source = target = source + target
-    high = model.config.vocab_size
+    high = count_vocabulary(model.config)
     ids, labels = (torch.randint(high // 2, high, (size, tokens), device=device) for tokens in (source, target))
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
 

@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from pareft.models.classes import find_class
+from pareft.models.families import find_family
 from pareft.models.families.schema import Stack
 from pareft.models.plan import PruningPlan
 from pareft.models.surgery import model_class, prune_config
@@ -89,3 +90,19 @@ def find_states(output: Any) -> torch.Tensor:
     found = output[0] if isinstance(output, tuple) else output
     assert isinstance(found, torch.Tensor)
     return found
+
+
+def count_positions(config: PreTrainedConfig) -> int | None:
+    """The longest text that every stack takes; `None` for any length. Stacks may have configs of their own."""
+    known = (getattr(part, "max_position_embeddings", None) for part in _list_parts(config))
+    return min((count for count in known if count), default=None)
+
+
+def count_vocabulary(config: PreTrainedConfig) -> int:
+    """How many token ids every stack knows."""
+    known = (getattr(part.get_text_config(), "vocab_size", None) for part in _list_parts(config))
+    return min(count for count in known if count)
+
+
+def _list_parts(config: PreTrainedConfig) -> list[PreTrainedConfig]:
+    return [stack.config_of(config) for stack in find_family(config).stacks]

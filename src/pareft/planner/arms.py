@@ -51,9 +51,20 @@ class Arm:
         return model
 
     def keep(self, layers: Mapping[str, int]) -> "Arm":
-        """The arm with so many layers of each stack, the first ones."""
+        """The arm with so many layers of each stack, the first ones. Of adapted layers that are named by their numbers, those that
+        are left stay, or else the last.
+        """
         kept = {stack: tuple(range(count)) for stack, count in layers.items()}
-        return replace(self, plan=self.plan.whole().model_copy(update={"layers": kept, "by": "explicit"}))
+        adapted, recipe = self.recipe.adapt, self.recipe
+        if adapted and adapted.layers:
+            named = {stack: _clip(numbers, layers.get(stack, 0)) for stack, numbers in adapted.layers.items()}
+            recipe = recipe.model_copy(update={"adapt": adapted.model_copy(update={"layers": named})})
+        return replace(self, recipe=recipe, plan=self.plan.whole().model_copy(update={"layers": kept, "by": "explicit"}))
+
+
+def _clip(numbers: Any, count: int) -> Any:
+    """Layers of a stack that has so many; `all` and `upper` are of any."""
+    return numbers if isinstance(numbers, str) else [number for number in numbers if number < count] or [max(0, count - 1)]
 
 
 def open_arm(name: str, recipe: Recipe) -> Arm:

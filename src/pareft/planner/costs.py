@@ -73,7 +73,8 @@ def forecast_counts(arm: Arm, points: Sequence[Counts], *, progress: Progress = 
     recipes = {}
     for counts in points:
         layers = {stack: list(range(count)) for stack, count in counts.items()}
-        recipes["+".join(map(str, counts.values()))] = resolve(override(arm.recipe.model_dump(), {"prune": {"layers": layers}}))
+        recipe = arm.keep(counts).recipe
+        recipes["+".join(map(str, counts.values()))] = resolve(override(recipe.model_dump(), {"prune": {"layers": layers}}))
     by_name = {row.name: row for row in forecast(recipes, writing=False, progress=progress)}
     return [by_name["+".join(map(str, counts.values()))] for counts in points]
 
@@ -84,7 +85,7 @@ def _lessen(counts: Counts) -> list[Counts]:
     """
     points = [counts]
     for stack in reversed(list(counts)):
-        points.append({**points[-1], stack: min(FEW, counts[stack])})
+        points.append({**points[-1], stack: min(FEW, max(1, counts[stack] - 1))})
     return points
 
 

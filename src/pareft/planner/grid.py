@@ -8,7 +8,7 @@ import yaml
 
 from pareft.errors import RecipeError, suggest
 from pareft.models.families import find_family
-from pareft.recipe import Recipe, override, resolve
+from pareft.recipe import OF_BY, Recipe, override, resolve
 from pareft.reproduction.counting import open_shape
 
 Lines = dict[str, Any]
@@ -24,7 +24,7 @@ def _keep(text: str, recipe: Recipe) -> Lines:
             f"--grid layers={text}: {recipe.base} has {len(depths)} stacks; give a number for all, or {'+'.join('8' * len(depths))}"
         )
     keep = dict(zip(depths, counts * len(depths) if len(counts) == 1 else counts, strict=True))
-    return {"prune": None if keep == depths else {"by": "even", "keep": keep}}
+    return {"prune": None if keep == depths else {**OF_BY, "by": "even", "keep": keep}}
 
 
 def _change_rank(text: str, recipe: Recipe) -> Lines:

@@ -9,7 +9,7 @@ from pareft.evaluation.generation import Batch, write_batch
 from pareft.forecast.writing import count_rows, trace_writing
 from pareft.forking import open_apart
 from pareft.models.checkpoint import load_tokenizer
-from pareft.models.structure import count_parameters
+from pareft.models.structure import count_parameters, count_vocabulary
 from pareft.planner.arms import Arm
 from pareft.runtime import choose_device, choose_writing_precision, free_memory, peak_memory_bytes, reset_peak_memory
 
@@ -23,7 +23,7 @@ def choose_writing_dtype(arm: Arm) -> torch.dtype:
 
 def open_writer(arm: Arm) -> tuple[Write, int]:
     """How an arm writes, with random weights, for sources as long as may be; and the bytes of its weights."""
-    recipe, tokenizer, high = arm.recipe, load_tokenizer(arm.base), arm.base.config.vocab_size
+    recipe, tokenizer, high = arm.recipe, load_tokenizer(arm.base), count_vocabulary(arm.base.config)
     model = arm.build_plain(choose_device()).to(choose_writing_dtype(arm)).eval()
     weight_bytes = count_parameters(model).total * next(model.parameters()).element_size()
 

@@ -55,8 +55,8 @@ def read_limits(
 
     Args:
         depths: how many layers every stack has.
-        keep: a number of layers, or below 1 a part of them, rounded, of every stack; or by stack, those that are not named staying
-            whole; or `{"total": n}` of all stacks together.
+        keep: a number of layers, or up to 1.0 a part of them, rounded, of every stack; or by stack, those that are not named
+            staying whole; or `{"total": n}` of all stacks together.
         never_drop: layers that stay, by stack; negative ones count from the end.
         least: with a total, how many of each stack stay at least.
         symmetric: with a total, as many of each stack.
@@ -110,8 +110,8 @@ def _check_total(limits: Limits) -> None:
 
 def _count(stack: str, asked: Any, depth: int) -> int:
     if isinstance(asked, bool) or not isinstance(asked, int | float) or not math.isfinite(asked):
-        raise PlanError(f"keep: {asked!r} {stack} layers is no number; give a number of layers, or below 1 a part of them")
-    if isinstance(asked, float) and 0 < asked < 1:
+        raise PlanError(f"keep: {asked!r} {stack} layers is no number; give a number of layers, or a part of them up to 1.0")
+    if isinstance(asked, float) and 0 < asked <= 1:
         return max(1, round(asked * depth))
     if asked != int(asked) or not 1 <= asked <= depth:
         raise PlanError(

@@ -15,6 +15,7 @@ from pareft.models.digests import digest_tensors
 from pareft.models.families import find_family
 from pareft.models.identity import identify
 from pareft.models.plan import PLAN_FILE, PruningPlan
+from pareft.models.structure import count_positions, count_vocabulary
 from pareft.models.weights import list_tensors
 from pareft.readying import Prepared, check_writes, decide
 from pareft.recipe import Recipe
@@ -132,14 +133,14 @@ def _check(teacher: Teacher, settings: DistillSettings, prepared: Prepared) -> N
     check_writes(teacher.base, "distill.teacher")
     data = prepared.recipe.data
     lengths = {"data.max_source_tokens": data.max_source_tokens, "data.max_target_tokens": data.max_target_tokens}
-    check_lengths(lengths, getattr(config, "max_position_embeddings", None))
+    check_lengths(lengths, count_positions(config))
     if settings.listens and teacher.tokenizer.get_vocab() != prepared.tokenizer.get_vocab():
         sizes = f"{len(teacher.tokenizer)} tokens there, {len(prepared.tokenizer)} here"
         raise RecipeError(
             f"distill.teacher: {teacher.name} has another vocabulary ({sizes}), so that neither its chances nor its states can be "
             "learnt; it can teach by its texts: distill.targets=teacher distill.logits=0 distill.hidden=0"
         )
-    if settings.logits and config.vocab_size != own.vocab_size:
+    if settings.logits and count_vocabulary(config) != count_vocabulary(own):
         raise RecipeError(f"distill.teacher: {teacher.name} has another number of outputs than {prepared.base.name}")
     if not settings.hidden:
         return

@@ -25,6 +25,7 @@ from pareft.tuning.prefix.entering import evaluating
 from pareft.tuning.teacher import open_whole
 
 LEAST = 0.25  # of a start that is kept
+AT_ONCE = 8  # examples, however many a step of training has: what is found must not depend on how a batch is cut
 PADDED = ("led", "longt5")
 
 Batch = Mapping[str, torch.Tensor]
@@ -38,7 +39,6 @@ def begin(
     *,
     base: Base,
     plan: PruningPlan,
-    batch_size: int,
     precision: Precision,
 ) -> StartRecord | None:
     """Give a new adapter what its start asks for, from examples that lie evenly in the data. In place; `None` where it asks for no
@@ -53,7 +53,7 @@ def begin(
         return None
     batches: list[Batch] = [
         {key: value.to(model.device) for key, value in batch.items()}
-        for batch in draw_batches(examples, tokenizer, count=settings.start_examples, batch_size=batch_size)
+        for batch in draw_batches(examples, tokenizer, count=settings.start_examples, batch_size=AT_ONCE)
     ]
     with evaluating(model):
         if bridging:
@@ -170,8 +170,8 @@ def _check_eva(model: PeftModel, batches: Iterable[Batch]) -> None:
     most = min(sources, max(int((batch["labels"] != IGNORED).sum()) for batch in batches))
     if most < rank:
         raise AdapterError(
-            f"adapt.start: eva needs a batch of {rank} tokens, the rank, and none has more than {most}; raise train.batch_size, "
-            "lower adapt.rank, or start with zero"
+            f"adapt.start: eva needs a batch of {rank} tokens, the rank, and none has more than {most}; lower adapt.rank, "
+            "or start with zero"
         )
 
 

@@ -136,7 +136,9 @@ def _make_hooks(
         if frozen:
             ratios = rate_module(output.detach() * layer.scaling[ADAPTER], frozen.pop())
             mask = _find_mask(seen["batch"], place, two_stacks=two_stacks)
-            found.note(name, ratios if mask is None else ratios[:, : mask.shape[1]][mask])
+            if mask is not None:  # of OPT, all tokens come in a row
+                ratios = ratios[mask.flatten()] if ratios.dim() == 1 else ratios[:, : mask.shape[1]][mask]
+            found.note(name, ratios)
 
     _, up = find_matrices(layer)
     return [(layer.get_base_layer(), keep), (up, rate)]
