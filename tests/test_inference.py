@@ -22,6 +22,7 @@ from pareft.errors import DataError, ModelError, PareftError, RecipeError, RunEr
 from pareft.evaluation import predictions as module
 from pareft.files import open_alone
 from pareft.frames import pl
+from pareft.listing import list_runs
 from pareft.recipe import resolve
 from pareft.recipe_file import parse_changes
 from pareft.records import RunRecord
@@ -388,6 +389,41 @@ def test_a_run_of_two_texts_reads_two(run, tmp_path):
         resolve(recipe).evaluate,
     )
     assert scored.corpus["copied"] == 100
+
+
+def test_nothing_else_is_written_over_unless_asked_for(run, tmp_path):
+    (tmp_path / "in.txt").write_text("one\ntwo\n")
+    out = tmp_path / "out.jsonl"
+    for _ in range(2):
+        assert pareft.generate(run, str(tmp_path / "in.txt"), out) == 2  # its own, again
+    for content in ("base: x\n", '{"id": "0", "prediction": "x", "reference": "y"}\n', "7\n"):
+        out.write_text(content)
+        with pytest.raises(RunError, match="was not written by pareft generate; give another file, or --overwrite"):
+            pareft.generate(run, str(tmp_path / "in.txt"), out)
+        assert out.read_text() == content
+    assert pareft.generate(run, str(tmp_path / "in.txt"), out, overwrite=True) == 2
+    for name in ("out.csv", "train.parquet", "out.json", "out.jsonl.gz"):
+        with pytest.raises(RunError, match=r"JSONL is written, or with \.txt plain lines"):
+            pareft.generate(run, str(tmp_path / "in.txt"), tmp_path / name)
+    with pytest.raises(RunError, match=r"in\.txt is a file, so that there is no folder"):
+        pareft.generate(run, str(tmp_path / "in.txt"), tmp_path / "in.txt/deeper/out.jsonl")
+
+
+def test_an_export_is_no_run_and_a_run_that_was_killed_is_one(run, tmp_path, monkeypatch, capsys):
+    pareft.export(run, tmp_path / "merged")
+    for command in (("evaluate", tmp_path / "merged"), ("export", tmp_path / "merged", tmp_path / "again")):
+        code, _, said = call(monkeypatch, capsys, *command)
+        assert (code, "is an export, and no run" in " ".join(said.split())) == (2, True)
+    with pytest.raises(RunError, match="is an export, and no run"):
+        pareft.compare_runs([run, tmp_path / "merged"])
+    with pytest.raises(RunError, match="no run in"):
+        list_runs(tmp_path)
+    (tmp_path / "begun").mkdir()
+    shutil.copy(run / "recipe.yaml", tmp_path / "begun")
+    with pytest.raises(RunError, match="is not finished; the command that started it goes on"):
+        pareft.evaluate(tmp_path / "begun")
+    with pytest.raises(ModelError, match="is a run, and no base"):
+        pareft.run(resolve(yaml.safe_load((run / "recipe.yaml").read_text()) | {"base": str(run)}), out=tmp_path / "other")
 
 
 def test_a_run_that_writes_nothing_is_told_apart(run, tmp_path):

@@ -10,7 +10,7 @@ from test_inference import start_two
 import pareft
 from pareft import lightening, pipeline
 from pareft.budgets import share_out
-from pareft.errors import PareftError
+from pareft.errors import DataError, PareftError
 from pareft.lightening import lighten
 from pareft.readying import prepare
 from pareft.recipe import override, resolve
@@ -153,6 +153,14 @@ def test_a_narrow_plan_is_refused(light, tmp_path):
     (tmp_path / "plan.json").write_text(plan.to_json())
     with pytest.raises(PareftError, match="let one of them be"):
         pareft.run(resolve(override(light, {"prune": {"plan": str(tmp_path / "plan.json")}})), out=tmp_path / "run")
+
+
+def test_a_refused_comparison_leaves_nothing(light, tmp_path):
+    with pytest.raises(DataError):
+        pareft.compare(
+            resolve(override(light, {"arms": {"a": {}}, "data.path": str(tmp_path / "none.csv")})), out=tmp_path / "runs"
+        )
+    assert not (tmp_path / "runs").exists()
 
 
 def test_arms_share_what_was_found_and_are_compared(light, tmp_path):

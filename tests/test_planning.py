@@ -225,6 +225,7 @@ def test_the_command_writes_the_plan_and_shows_the_scores(values, bases, tmp_pat
         (["--by", "magnitude", "--keep", "4", "--never-drop", "0,1"], "write STACK=LAYERS"),
         (["--by", "magnitude", "--keep", "4", "--never-drop", "encoder=9"], "no encoder layer 9"),
         (["--by", "influence", "--keep", "4", "--data", "nowhere.yaml"], "nowhere.yaml"),
+        (["--by", "influence", "--keep", "4", "--data", "nowhere.yaml", "-o", "/"], "/ is a folder; give a file"),
     ],
 )
 def test_what_the_command_cannot_do_is_one_line(bases, monkeypatch, capsys, arguments, said):
@@ -232,6 +233,13 @@ def test_what_the_command_cannot_do_is_one_line(bases, monkeypatch, capsys, argu
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_recipe_is_no_base(tmp_path, monkeypatch, capsys):
+    (tmp_path / "r.yaml").write_text("base: x\n")
+    code, _, said = call(monkeypatch, capsys, "plan", tmp_path / "r.yaml")
+    assert code == 2
+    assert "is a recipe: add --dry-run for a forecast" in " ".join(said.split())
 
 
 def test_a_criterion_chooses_once_where_steps_are_measured_first(values, tmp_path, monkeypatch):

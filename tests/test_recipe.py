@@ -221,6 +221,11 @@ def test_an_override_needs_a_key_and_a_value(argument):
         parse_changes([argument])
 
 
+def test_a_colon_without_a_blank_is_said():
+    with pytest.raises(RecipeError, match=r"YAML wants a blank behind a colon: \{train: 10\}"):
+        parse_changes(["data.limit={train:10}"])
+
+
 @pytest.mark.parametrize("argument", ["data.path=2024-02-30", "arms={"])
 def test_an_override_is_yaml(argument):
     with pytest.raises(RecipeError, match="the value is no YAML"):

@@ -9,6 +9,7 @@ import pareft
 from pareft import search as searching
 from pareft.adapter_settings import DistillSettings
 from pareft.errors import PareftError, RunError
+from pareft.listing import list_runs
 from pareft.readying import prepare
 from pareft.recipe import resolve, select_arm
 from pareft.recipe_file import read_recipe
@@ -208,6 +209,10 @@ def test_the_verb_prints_every_trial(values, tmp_path, monkeypatch, capsys):
     assert code == 0
     assert "rouge1 on the validation split" in said
     assert "best.yaml" in said
+    code, said, _ = call(monkeypatch, capsys, "show", out)
+    assert (code, "searched 2 trials" in said, "on the validation split" in said) == (0, True, True)
+    (out / "search.json").unlink()
+    assert [run.state for run in list_runs(tmp_path)] == ["searching"]
     code, _, said = call(monkeypatch, capsys, "tune", tmp_path / "small.yaml", "--trials", 2)
     assert code == 2
     assert "--arm: full, lora+l-prun" in " ".join(said.split())

@@ -34,6 +34,7 @@ from pareft.run_folder import (
     RECORD,
     SCORES,
     check_folder,
+    check_no_export,
     choose_home,
     is_run,
     is_scored_by,
@@ -113,11 +114,11 @@ def _compare(
     whole: dict[str, Any] = {"prune": None, "adapt": None, "light": None, "distill": None, "train.cache_frozen_prefix": False}
     plain = take_recipe(recipe.model_copy(update={"arms": {}}), whole)
     asked = {"untouched": plain, **arms} if recipe.evaluate.untouched else arms
-    if any(arm.light for arm in arms.values()):
-        (out / PLANS).mkdir(parents=True, exist_ok=True)  # where arms share what early pruning found
     for name, arm in asked.items():
         check_folder(out / name, arm)
     check_comparable(arms, {name: _find_protocol(arm, out / name, progress) for name, arm in asked.items()})
+    if any(arm.light for arm in arms.values()):
+        (out / PLANS).mkdir(parents=True, exist_ok=True)  # where arms share what early pruning found
     untouched = _evaluate_untouched(plain, out / "untouched", progress) if recipe.evaluate.untouched else None
     records = {}
     for name in order:
@@ -180,6 +181,7 @@ def compare_runs(folders: Sequence[str | Path], *, title: str | None = None) -> 
         raise RunError("give at least two different runs to compare, or a recipe with arms")
     records = {}
     for name, place in places.items():
+        check_no_export(place)
         if not (record := read_record(place)):
             raise RunError(f"{place} is no finished run; give folders that pareft run or pareft compare has written")
         records[name] = record

@@ -9,7 +9,7 @@ from pareft.bench.record import BenchRecord, Case
 from pareft.bench.shapes import SHAPES, open_config
 from pareft.console import make_bench_table
 from pareft.errors import MeasurementError, RunError
-from pareft.files import write_atomic
+from pareft.files import check_folder_place, write_atomic
 from pareft.live import LiveProgress, start_console
 from pareft.models.structure import count_positions
 from pareft.report.bench_table import LEGEND, list_notes, write_markdown
@@ -56,6 +56,7 @@ def bench_and_show(request: Request, out: Path) -> None:
         MeasurementError: something could not be measured; all else is written and shown.
     """
     console = start_console()
+    check_folder_place(out)
     record = read_bench(out)
     measured: dict[tuple[str, str, int], Case] = {}
     with LiveProgress(console) as progress:

@@ -160,6 +160,22 @@ def explain_full_disk(folder: Path) -> str:
     return f"no space left on the disk of {folder}; free some, or give another folder with --out"
 
 
+def check_file_place(path: Path) -> None:
+    """Raise `RunError` if no file can be written there, before anything is done whose result would go there."""
+    if path.is_dir():
+        raise RunError(f"{path} is a folder; give a file")
+    check_folder_place(path.parent)
+
+
+def check_folder_place(folder: Path) -> None:
+    """Raise `RunError` if there can be no such folder, or no file in it."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists() or place.is_symlink())
+    if not there.is_dir():
+        raise RunError(f"{there} is a file, so that there is no folder {folder}; give another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RunError(f"nothing can be written in {there}: permission denied; give another place")
+
+
 def name_folder(folder: Path) -> str:
     """What a folder is called, `.` and `..` too."""
     return folder.resolve().name if folder.name in ("", "..") else folder.name

@@ -1,5 +1,6 @@
 """Write and score with what runs have made: what `pareft evaluate` and `pareft generate` do."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,13 +11,14 @@ from pareft.data.encoding import check_lengths
 from pareft.data.inputs import Format, open_inputs
 from pareft.data.named import has_pair
 from pareft.data.prepared import digest_frames
+from pareft.data.rows import LONGEST_ROW, READERS, find_format
 from pareft.errors import DataError, ModelError, RecipeError, RunError
 from pareft.evaluation.generation import Reading
 from pareft.evaluation.metrics import METRICS
 from pareft.evaluation.predictions import Predictions, make_key, predict, write_rows
 from pareft.evaluation.uncertainty import intervals
 from pareft.failures import SMALLER_BATCHES, explain_failures
-from pareft.files import write_atomic
+from pareft.files import check_file_place, write_atomic
 from pareft.models.checkpoint import Base, load_tokenizer, open_base
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.models.structure import count_positions
@@ -25,10 +27,12 @@ from pareft.readying import Prepared, check_writes, describe_protocol, prepare
 from pareft.recipe import Recipe
 from pareft.recipe_file import change_recipe, read_recipe
 from pareft.records import Protocol, Record, ScoreRecord
-from pareft.run_folder import PREDICTIONS, RECIPE, SCORES, check_same_data, is_run, read_record, read_task
+from pareft.run_folder import PREDICTIONS, RECIPE, SCORES, check_no_export, check_same_data, is_run, read_record, read_task
 from pareft.runtime import choose_writing_precision, find_processes
 from pareft.scoring import evaluate_split
 from pareft.tasking import digest_examples, list_metrics, read_examples
+
+TABLES = {*READERS} - {".jsonl", ".ndjson"}  # formats that predictions are not written in
 
 
 class EvaluationRecord(Record):
@@ -70,7 +74,10 @@ def evaluate(
         DataError: the data is not there any more, no such split, or what a metric cannot do without.
     """
     folder = Path(run)
+    check_no_export(folder)
     if not is_run(folder):
+        if (folder / RECIPE).is_file():
+            raise RunError(f"{folder} is not finished; the command that started it goes on where it stopped")
         raise RunError(f"{folder} is no run that has trained; give a folder that `pareft run` or `pareft compare` has written")
     _check_lines(changes or {})
     recipe = read_recipe(folder / RECIPE)
@@ -138,6 +145,7 @@ def generate(
     prefix: str | None = None,
     max_source_tokens: int | None = None,
     merged: bool = True,
+    overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> int:
     """Write a target for every text of a file; returns how many. A killed call goes on where it stopped.
@@ -154,15 +162,16 @@ def generate(
         prefix: put before every text; by default the run's.
         max_source_tokens: longer texts are cut; by default the run's, else as many as the model takes, 1024 at most.
         merged: add a run's adapter into the weights first, which is faster.
+        overwrite: write over a file that something else has written; what was written here before is always written anew.
         progress: is told what happens.
 
     Raises:
         DataError: no such file, or a row of it that has no text.
         ModelError: no such model, or one that does not write.
-        RunError: a run that reads one text, and a second is given.
+        RunError: a run that reads one text, and a second is given; a target that is something else, or cannot be written.
     """
     _check_lines(changes or {})
-    place, processes = _find_place(Path(target), source), find_processes()
+    place, processes = _find_place(Path(target), source, overwrite=overwrite), find_processes()
     if source == "-" and processes.count > 1:
         raise DataError("several processes cannot share standard input; give a file with --input")
     base, own = _find_base(Path(model))
@@ -194,12 +203,15 @@ def generate(
     return total
 
 
-def _find_place(target: Path, source: str) -> Path:
+def _find_place(target: Path, source: str, *, overwrite: bool) -> Path:
     """Where to write, behind links.
 
     Raises:
-        RunError: a folder, a device, or the input itself: nothing is written over that.
+        RunError: a folder, a device, or the input itself: nothing is written over that, nor, unless it is asked for, over a file
+            that was not written so.
     """
+    if target.suffix.lower() == ".gz" or find_format(target) in TABLES:
+        raise RunError(f"{target}: JSONL is written, or with .txt plain lines; give a file with --output, such as written.jsonl")
     place = target.resolve()
     if place.exists() and not place.is_file():
         raise RunError(
@@ -207,7 +219,20 @@ def _find_place(target: Path, source: str) -> Path:
         )
     if source != "-" and place.is_file() and Path(source).is_file() and place.samefile(source):
         raise RunError(f"{target} is the input; give another file with --output")
+    if place.is_file() and not overwrite and not _is_written(place):
+        raise RunError(f"{target} is there, and was not written by pareft generate; give another file, or --overwrite")
+    check_file_place(place)
     return place
+
+
+def _is_written(place: Path) -> bool:
+    """Whether a file begins as those do that are written here; plain lines could be anyone's."""
+    with place.open("rb") as file:
+        line = file.readline(LONGEST_ROW)
+    try:
+        return not line or set(json.loads(line)) == {"id", "prediction"}
+    except (ValueError, TypeError):
+        return False
 
 
 def _check_lines(changes: Mapping[str, Any]) -> None:

@@ -12,18 +12,19 @@ from pydantic import ConfigDict
 from pareft.errors import PareftError, RunError
 from pareft.models.plan import PLAN_FILE, PruningPlan
 from pareft.recipe_file import read_recipe
-from pareft.records import Record, RunRecord
-from pareft.run_folder import CHECKPOINTS, COMPARISON, RECIPE, SCORES, TRAINED, read_record, read_trained
+from pareft.records import Record, RunRecord, SearchRecord
+from pareft.run_folder import CHECKPOINTS, COMPARISON, RECIPE, SCORES, SEARCH, STUDY, TRAINED, is_export, read_record, read_trained
 
 DEEPEST = 4  # folders below the one that is listed
-State = Literal["done", "evaluating", "training", "begun", "untouched", "damaged"]
+State = Literal["done", "evaluating", "training", "begun", "untouched", "searched", "searching", "damaged"]
 
 
 @dataclass(frozen=True)
 class RunSummary:
     """What a run's folder tells. `untouched` is a base that was scored as it is, `begun` a run without a checkpoint; `steps` are
     those done of `max_steps`; `seconds` is the time of training so far; `told` is when an unfinished run wrote this, in seconds
-    since 1970; `problem` is what is wrong with a damaged one.
+    since 1970; `problem` is what is wrong with a damaged one. A search by `pareft tune` is one line, with its record once it has
+    ended.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class RunSummary:
     history: list[dict[str, float]] = field(default_factory=list)
     told: float | None = None
     problem: str = ""
+    search: SearchRecord | None = None
 
     def series(self, name: str) -> list[float]:
         """The values of one thing in the log, in order."""
@@ -82,7 +84,7 @@ def list_runs(place: Path) -> list[RunSummary]:
 
 def _find_runs(place: Path, depth: int = 0) -> Iterator[Path]:
     try:
-        found = (place / RECIPE).is_file()
+        found = (place / RECIPE).is_file() and not is_export(place)  # which has the recipe of its run beside it
         below = [] if found or depth == DEEPEST else _list_folders(place)
     except OSError:
         if depth:
@@ -112,10 +114,21 @@ def _order(home: Path, folders: list[Path]) -> list[Path]:
 def summarize(folder: Path) -> RunSummary:
     """What a run's folder tells; of a damaged one, what is wrong with it."""
     try:
-        return _read_finished(folder) or _read_unfinished(folder)
+        return _read_search(folder) or _read_finished(folder) or _read_unfinished(folder)
     except (PareftError, OSError, ValueError) as error:
         problem = str(error).strip().splitlines()[0].replace(f"{folder}{os.sep}", "")
         return RunSummary(folder, "damaged", problem=problem)
+
+
+def _read_search(folder: Path) -> RunSummary | None:
+    if not (folder / STUDY).is_file():
+        return None
+    base, place = read_recipe(folder / RECIPE).base, folder / SEARCH
+    if not place.is_file():
+        return RunSummary(folder, "searching", base, told=_tell_time(folder / STUDY))
+    record = SearchRecord.from_json(place.read_text(encoding="utf-8"))
+    seconds = sum(trial.seconds for trial in record.trials)
+    return RunSummary(folder, "searched", base, steps=len(record.trials), seconds=seconds, search=record)
 
 
 def _read_finished(folder: Path) -> RunSummary | None:

@@ -9,7 +9,7 @@ from pareft.artefact import check_base
 from pareft.calibrating import CRITERIA, name_how
 from pareft.console import make_layers_table, make_tried_table
 from pareft.errors import PlanError, RecipeError, suggest
-from pareft.files import write_atomic
+from pareft.files import check_file_place, write_atomic
 from pareft.lightening import check_light, lighten
 from pareft.live import LiveProgress, start_console
 from pareft.models.plan import PruningPlan
@@ -46,7 +46,14 @@ def make_plan(
         out: a file for the plan.
         revision: the Hub's.
     """
+    if Path(base).suffix in (".yaml", ".yml") and Path(base).is_file():
+        raise PlanError(
+            f"{base} is a recipe: add --dry-run for a forecast, or --strategy early-masks; for a plan, name a base and give "
+            f"--data {base}"
+        )
     check_base(Path(base))
+    if out:
+        check_file_place(out)
     layers = {stack: parse_numbers(f"--{stack}", named[stack]) for stack in ("encoder", "decoder") if named[stack] is not None}
     units = bool(named["heads"] or named["neurons"])
     asked: dict[str, Any] = {
@@ -101,6 +108,8 @@ def plan_early(recipe: str, changes: list[str], *, strategy: str, arm: str | Non
     asked = take_recipe(Path(recipe), parse_changes(changes), arm=arm).model_copy(update={"arms": {}})
     if asked.light is None:
         raise RecipeError(f"{recipe} has no light: add light: {{}} to it, or light.heads=0.33 here, or name an --arm that has")
+    if out:
+        check_file_place(out)
     prepared = prepare(asked)
     check_light(prepared)
     with LiveProgress(start_console(stderr=True)) as progress:

@@ -10,7 +10,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pareft.adapter_settings import LoraSettings
-from pareft.artefact import choose_head
+from pareft.artefact import check_base, choose_head
 from pareft.calibrating import Calibration, choose_by, key_of, limit
 from pareft.data.encoding import check_lengths, encode
 from pareft.data.prepared import digest_frames
@@ -109,6 +109,7 @@ def prepare(
         known: the plan, if a criterion has chosen it before.
         progress: is told when a criterion chooses.
     """
+    check_base(Path(recipe.base))
     base = open_base(recipe.base, revision=recipe.revision)
     task, family = find_task(base, recipe), find_family(base.config)
     list_tensors(base)

@@ -97,7 +97,8 @@ def _describe(error: ErrorDetails) -> str:
         for before, part in zip(("", *error["loc"]), error["loc"], strict=False)
         if not str(part).startswith(("literal[", "dict[", "list[", "constrained-")) and not (before == "adapt" and part in ADAPTERS)
     )
-    return f"{place}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {said} (got {error['input']!r})" if place else said
 
 
 def list_said(recipe: Recipe) -> dict[str, Any]:

@@ -86,6 +86,9 @@ def parse_changes(arguments: Iterable[str]) -> dict[str, Any]:
             changes[key.strip()] = yaml.safe_load(value)
         except (yaml.YAMLError, ValueError) as error:  # a day that no month has
             raise RecipeError(f"{argument!r}: the value is no YAML; put a text in quotes") from error
+        found = changes[key.strip()]
+        if isinstance(found, dict) and (joined := [name for name, value in found.items() if value is None and ":" in str(name)]):
+            raise RecipeError(f"{argument!r}: YAML wants a blank behind a colon: {{{str(joined[0]).replace(':', ': ', 1)}}}")
     return changes
 
 

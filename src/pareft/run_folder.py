@@ -29,6 +29,7 @@ BESIDE_THE_RUN = (
     "train.report_to",
     "distill.cache",
 )  # keys that change what is done around a run, and not the run
+STUDY, SEARCH, BEST = "study.journal", "search.json", "best.yaml"  # of a search: Optuna's journal, its record, its result
 SCORING = {
     "evaluate.metrics": "",
     "evaluate.bertscore": "bertscore",
@@ -168,6 +169,17 @@ def read_task(folder: Path) -> TaskName:
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run's and holds what the run has made."""
     return (folder / RECIPE).is_file() and ((folder / ADAPTER).is_dir() or (folder / WEIGHTS).is_dir())
+
+
+def check_no_export(folder: Path) -> None:
+    """Raise `RunError` if a folder is what `pareft export` has written, which has the run's recipe and record beside it."""
+    if is_export(folder):
+        raise RunError(f"{folder} is an export, and no run; give the folder that `pareft run` or `pareft compare` has written")
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder is what `pareft export` has written."""
+    return any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
 
 
 def read_precision(folder: Path) -> str | None:

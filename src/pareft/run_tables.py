@@ -23,12 +23,22 @@ from pareft.models.plan import PruningPlan
 from pareft.recipe import Recipe
 from pareft.recipe_file import read_recipe
 from pareft.records import LightRecord, name_score
-from pareft.run_folder import ADAPTER, RECIPE, WEIGHTS
+from pareft.run_folder import ADAPTER, BEST, RECIPE, WEIGHTS
 
 BLOCKS, KEPT, DROPPED = "▁▂▃▄▅▆▇█", "■", "·"
 SPARKLINE, WIDE_SPARKLINE = 10, 40  # cells
 LONGEST_NAME = 12  # cells for the names of runs and arms; longer ones are folded
-COLORS = {"done": "green", "untouched": "green", "training": "yellow", "evaluating": "yellow", "begun": "yellow", "damaged": "red"}
+COLORS = {
+    "done": "green",
+    "untouched": "green",
+    "training": "yellow",
+    "evaluating": "yellow",
+    "begun": "yellow",
+    "damaged": "red",
+} | {
+    "searched": "green",
+    "searching": "yellow",
+}
 GIVING_WAY = ("Best step", "Train time", "Base", "Trained", "Loss", "Layers kept")  # where a terminal is narrow, in this order
 
 
@@ -128,9 +138,11 @@ def _measure(column: Column, texts: Sequence[str]) -> tuple[int, int]:
 
 
 def describe_state(run: RunSummary) -> str:
-    """`training 45 %`, `as is` of an untouched base; else the state's name."""
+    """`training 45 %`, `as is` of an untouched base, `searched 8 trials`; else the state's name."""
     if run.state == "untouched":
         return "as is"
+    if run.state == "searched":
+        return f"searched {run.steps} trials"
     return f"training {100 * run.steps // max(1, run.max_steps)} %" if run.state == "training" else run.state
 
 
@@ -204,6 +216,7 @@ def _list_details(run: RunSummary, recipe: Recipe) -> list[tuple[str, str]]:
         ("Early pruning", describe_light(run.record.light) if run.record and run.record.light else ""),
         ("Parameters", _describe_parameters(run)),
         ("Scores", "  ".join(f"{name_score(name)} {value:.2f}" for name, value in run.scores.items())),
+        ("Best trial", _describe_search(run)),
         ("Best step", "" if run.best_step is None else f"{run.best_step:,} of {run.steps:,}, by {recipe.train.best_metric}"),
         ("Loss", _describe_series(run.series("loss"), min)),
         ("Validation", _describe_series(run.series(f"eval_{recipe.train.best_metric}"), max)),
@@ -212,6 +225,13 @@ def _list_details(run: RunSummary, recipe: Recipe) -> list[tuple[str, str]]:
         ("Files", ", ".join(f"{name}/" for name in (ADAPTER, WEIGHTS) if (run.folder / name).is_dir())),
     ]
     return [(name, text) for name, text in lines if text]
+
+
+def _describe_search(run: RunSummary) -> str:
+    if run.search is None:
+        return ""
+    best = next(trial for trial in run.search.trials if trial.number == run.search.best)
+    return f"{name_score(run.search.metric)} {best.score:.2f} on the validation split, in {best.folder}/; its recipe is {BEST}"
 
 
 def _describe_progress(run: RunSummary) -> str:

@@ -22,14 +22,13 @@ from pareft.readying import Prepared, check_adapter, prepare
 from pareft.recipe import Recipe, override, resolve
 from pareft.recipe_file import write_yaml
 from pareft.records import SearchRecord, TrainingRecord, TrialRecord
-from pareft.run_folder import PLANS
+from pareft.run_folder import BEST, PLANS, SEARCH, STUDY
 from pareft.runtime import find_processes
 from pareft.settings import METRIC_OF
 from pareft.tasking import digest_examples
 from pareft.teaching.finding import find_teacher
 from pareft.tuning.prefix.ending import find_prefix
 
-BEST, STUDY, SEARCH = "best.yaml", "study.journal", "search.json"
 RESTS_ON, LOCK = "rests-on.json", "lock"  # the digests of data and plan; held by who searches
 REFUSED = "refused"
 FARTHEST = 10.0  # times the recipe's learning rate, either way

@@ -26,9 +26,9 @@ from pareft.report.page import write_page
 from pareft.report.plots import CAPTIONS, draw_plots
 from pareft.report.table import write_csv, write_markdown
 from pareft.reporting import EXAMPLES, Report, collect_report
-from pareft.run_folder import COMPARISON
+from pareft.run_folder import BEST, COMPARISON, SEARCH
 from pareft.runtime import find_processes
-from pareft.search import BEST, SEARCH, list_space, search
+from pareft.search import list_space, search
 from pareft.tuning.remapping import remap
 
 
@@ -181,6 +181,7 @@ def generate_and_show(
     prefix: str | None,
     max_source_tokens: int | None,
     merged: bool,
+    overwrite: bool,
 ) -> None:
     """`pareft generate`."""
     if format not in get_args(Format):
@@ -198,6 +199,7 @@ def generate_and_show(
             prefix=prefix,
             max_source_tokens=max_source_tokens,
             merged=merged,
+            overwrite=overwrite,
             progress=progress,
         )
     console.print(f"{count:,} texts written to {target}", soft_wrap=True)

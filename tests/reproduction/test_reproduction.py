@@ -9,7 +9,7 @@ from conftest import TEXTS, call
 from test_budgets import make_measured
 
 from pareft import pipeline
-from pareft.errors import MeasurementError, RecipeError, RunError
+from pareft.errors import MeasurementError, ModelError, RecipeError, RunError
 from pareft.recipe import select_arm
 from pareft.reproduction import Request, foresee, list_experiments, reproduce
 from pareft.reproduction.experiments import list_tables, read_experiment
@@ -204,6 +204,13 @@ def test_small_recipes_are_whole(table, tmp_path, bases):
             chosen = select_arm(recipe, arm)
             assert chosen.train.learning_rate == (4e-3 if chosen.adapt else 1e-3)
             assert "bertscore" not in chosen.evaluate.metrics, "its encoder would be a download"
+
+
+def test_bases_are_looked_for_before_data_are_made(tmp_path):
+    request = Request("table3", tmp_path / "out", small=True, bases={"bart": str(tmp_path / "none")})
+    with pytest.raises(ModelError):
+        list(reproduce(request))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("table", "kind"), [("table5b", "icliniq"), ("table4b", "radiology")])

@@ -288,13 +288,14 @@ def generate(
         int | None, typer.Option(min=1, help="Longer texts are cut.  \\[default: the run's]", show_default=False)
     ] = None,
     keep_adapter: Annotated[bool, typer.Option("--keep-adapter", help="Do not add the adapter into the weights first.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Also over a file that something else has written.")] = False,
 ) -> None:
     """Write a target for every text of a file. An interrupted call goes on where it stopped."""
     from pareft.verbs import generate_and_show
 
     generate_and_show(
         model, input, output, changes or [], column=source, pair=pair, format=format, prefix=prefix,
-        max_source_tokens=max_source_tokens, merged=not keep_adapter,
+        max_source_tokens=max_source_tokens, merged=not keep_adapter, overwrite=overwrite,
     )  # fmt: skip
 
 

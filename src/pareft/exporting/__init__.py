@@ -12,7 +12,7 @@ from pareft.errors import RunError
 from pareft.exporting.forms import WRITERS, Form
 from pareft.files import explain_os_error
 from pareft.records import RunRecord
-from pareft.run_folder import ADAPTER, RECIPE, is_run, read_record
+from pareft.run_folder import ADAPTER, RECIPE, check_no_export, is_run, read_record
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def read_finished(run: Path) -> RunRecord:
         raise RunError(
             f"{run} is no run folder: it has no {RECIPE}. Give a folder that `pareft run` or `pareft compare` has written."
         )
+    check_no_export(run)
     record = read_record(run)
     if record is None or not is_run(run):
         raise RunError(f"{run} is not finished; the command that started it goes on where it stopped")

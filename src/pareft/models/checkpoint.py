@@ -101,4 +101,4 @@ def explained(name: str) -> Iterator[None]:
         where = "the folder" if Path(name).is_dir() else "the Hub or its cache"
         advice = "" if Path(name).is_dir() else " Check the name and the network, or give a folder."
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"cannot read base {name!r} from {where}: {reason}.{advice}") from error
+        raise ModelError(f"cannot read base {name!r} from {where}: {reason.rstrip('.')}.{advice}") from error

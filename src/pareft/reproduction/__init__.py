@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pareft.arms import compare
+from pareft.artefact import check_base
 from pareft.comparison import Comparison, tabulate
 from pareft.errors import MeasurementError
+from pareft.models.checkpoint import open_base
 from pareft.progress import SILENT, Progress
 from pareft.recipe import Recipe, check_changes
 from pareft.records import RunRecord
@@ -104,6 +106,9 @@ def reproduce(
     tables = {table: list_experiments(request, table) for table in list_tables(request.table)}
     ahead = _list_unfinished(tables, request.out)
     if request.small:
+        for base in {recipe.base for recipe in ahead.values()}:
+            check_base(Path(base))
+            open_base(base)
         for kind in dict.fromkeys(split_name(name)[0] for name in ahead):
             prepare_small(kind, request.home, progress=progress)
     check_ready(ahead, request.out)
