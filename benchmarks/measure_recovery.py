@@ -6,10 +6,11 @@ pareft-mini, 8 of 12 layers kept of each stack; the tasks are the demo's notes a
 are read from `PAREFT_SHARED` (../shared), for eight epochs, or `-short` for three and by four beams. Steps are measured side by
 side first, then the arms are trained one after the other, on a machine that should have nothing else to do. `best`, `upper` and
 `by-example` take 0.9 times the steps of the others (in the short tasks `best` alone), `small-batches` 7.6 epochs of the eight
-in batches of half the size, `time` as many steps as take full's time. Seconds
-are those of training without its evaluations, with what a teacher wrote. What is finished is read, from FOLDER or from
-benchmarks/results/recovery, where results stay; the same command goes on. Writes FOLDER/TASK/SEED/ARM/, and for every task
-table.json and table.md. On two cores about a minute for an arm of the demo, and a quarter of an hour for one of MTS-Dialog.
+in batches of half the size, `small-batches-longer` eleven, `time` as many steps as take full's time; `full-small-batches` has
+full's epochs in the smaller batches. Seconds are those of training without its evaluations, with what a teacher wrote. What is
+finished is read, from FOLDER or from benchmarks/results/recovery, where results stay; the same command goes on. Writes
+FOLDER/TASK/SEED/ARM/, and for every task table.json and table.md. On two cores about a minute for an arm of the demo, and a quarter
+of an hour for one of MTS-Dialog.
 """
 
 from typing import Any
@@ -28,7 +29,8 @@ UPPER: dict[str, Any] = {  # the lower half of the encoder is frozen and compute
     "adapt.layers": {"encoder": [4, 5, 6, 7], "decoder": "all"},
     "train.cache_frozen_prefix": True,
 }
-ARMS: dict[str, dict[str, Any]] = {  # all but the first two: LoRA on 8 + 8 layers, `ffn` and what is named
+SMALL = {"train.batch_size": 4, "train.warmup_steps": 60}
+ARMS: dict[str, dict[str, Any]] = {  # all but `full`s and `l-prun`: LoRA on 8 + 8 layers, `ffn` and what is named
     "full": {"prune": None, "adapt": None, **LEARNING_RATE},
     "l-prun": {"adapt": None, **LEARNING_RATE},
     "ffn": {},
@@ -44,7 +46,9 @@ ARMS: dict[str, dict[str, Any]] = {  # all but the first two: LoRA on 8 + 8 laye
     "upper": UPPER,  # and fewer steps
     "undropped": UPPER | {"adapt.dropout": 0.0},  # whose steps cost less
     "by-example": UPPER | {"adapt.dropout_by": "example"},  # whose steps cost nearly as little; and fewer of them
-    "small-batches": UPPER | {"adapt.dropout": 0.0, "train.batch_size": 4, "train.learning_rate": 3.0e-3, "train.warmup_steps": 60},
+    "small-batches": UPPER | {"adapt.dropout": 0.0, "train.learning_rate": 3.0e-3, **SMALL},
+    "small-batches-longer": UPPER | {"adapt.dropout": 0.0, "train.learning_rate": 3.0e-3, **SMALL},
+    "full-small-batches": {"prune": None, "adapt": None, "train.learning_rate": 7.5e-4, **SMALL},
 }
 CHANGES: dict[str, dict[str, Any]] = {  # lines of a task's recipe that are otherwise here
     "demo": {"adapt.target": "ffn", "adapt.rank": 12, "adapt.alpha": 60},
@@ -62,7 +66,8 @@ OWN: dict[str, dict[str, Any]] = {  # arms that are otherwise in a task
     "demo": {"best": ARMS["best"] | {"adapt.alpha": 80}},  # the same alpha / rank
 }
 MEASURE = {"steps": 24, "warmup_steps": 3}
-FEWER = {"best": 0.9, "upper": 0.9, "by-example": 0.9, "small-batches": 1.894}  # of the steps; the last: 0.95 of the epochs
+FEWER = {"best": 0.9, "upper": 0.9, "by-example": 0.9}  # of full's steps
+FEWER |= {"small-batches": 1.894, "small-batches-longer": 2.741}  # in batches of half the size
 SHORTER = {"train.epochs": 3, "evaluate.num_beams": 4}
 
 

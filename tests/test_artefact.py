@@ -129,7 +129,7 @@ def test_merged_is_a_stock_checkpoint(run, tmp_path):
     assert stock.generation_config.decoder_start_token_id == own.generation_config.decoder_start_token_id
 
 
-@pytest.mark.parametrize("run", ["lora", "narrow", "t5"], indirect=True)
+@pytest.mark.parametrize("run", ["lora", "narrow", pytest.param("t5", marks=pytest.mark.slow)], indirect=True)
 def test_an_exported_adapter_is_a_peft_folder_with_its_plan(run, tmp_path):
     pareft.export(run, tmp_path / "out", "adapter")
     plan = pareft.PruningPlan.read(tmp_path / "out" / "plan.json")

@@ -97,7 +97,7 @@ def test_a_step_that_is_said_to_fit_does(settings):
 
 @pytest.mark.parametrize("family", ["bart", "t5", "t5-gated"])
 @pytest.mark.parametrize("settings", [None, LoraSettings(rank=2)])
-@pytest.mark.parametrize("source", [12, 60])
+@pytest.mark.parametrize("source", [pytest.param(12, marks=pytest.mark.slow), 60])
 def test_the_estimate_is_more_than_what_is_saved(family, settings, source):
     recipe = make_recipe(
         data={"path": "x", "max_source_tokens": source, "max_target_tokens": 7}, adapt=settings.model_dump() if settings else None

@@ -177,7 +177,7 @@ def test_times_count_what_was_before_an_interruption(recipe, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("arm", ["full", "lora+l-prun"])
+@pytest.mark.parametrize("arm", [pytest.param("full", marks=pytest.mark.slow), "lora+l-prun"])
 def test_a_run_killed_in_its_last_evaluation_goes_on_there(any_recipe, tmp_path, monkeypatch, arm, precision):
     """It is not trained again, and what was written is not written again."""
     changes = {"train.precision": precision, "evaluate.batch_size": 1}

@@ -226,11 +226,11 @@ def test_layers_beside_targets_of_stacks_are_checked(tmp_path):
 
 
 def test_eva_says_when_batches_are_too_small(values, bases, tmp_path):
-    adapt = {"start": "eva", "rank": 16, "dropout": 0.0}
+    adapt = {"start": "eva", "rank": 64, "dropout": 0.0}
     recipe = resolve(
         values | {"adapt": adapt, "train": values["train"] | {"batch_size": 1}, "data": values["data"] | {"max_target_tokens": 6}}
     )
-    with pytest.raises(AdapterError, match="eva needs a batch of 16 tokens"):
+    with pytest.raises(AdapterError, match="eva needs a batch of 64 tokens"):
         pareft.run(recipe, out=tmp_path / "run", arm="lora+l-prun")
 
 
