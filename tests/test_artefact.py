@@ -57,7 +57,7 @@ def runs(tmp_path_factory):
     return place
 
 
-@pytest.fixture(params=ARMS)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name in ("narrow-full", "t5") else ()) for name in ARMS])
 def run(request, runs):
     return runs / request.param
 

@@ -153,6 +153,7 @@ def test_equal_operations_count_a_decoders_own_tokens(task):
 
 
 @pytest.mark.parametrize("form", ["merged", "adapter"])
+@pytest.mark.slow
 def test_what_chooses_is_exported(task, tmp_path, form):
     pareft.run(resolve(task), out=tmp_path / "run")
     assert pareft.export(tmp_path / "run", tmp_path / "out", form).by_stock

@@ -119,6 +119,7 @@ def test_training_that_was_killed_goes_on_with_the_same_plan(light, tmp_path, mo
     assert (again.plan_fingerprint, again.scores) == (whole.plan_fingerprint, whole.scores)
 
 
+@pytest.mark.slow
 def test_two_processes_come_to_the_same_plan(light, tmp_path):
     (tmp_path / "recipe.yaml").write_text(write_yaml(resolve(light)))
     one = pareft.run(tmp_path / "recipe.yaml", out=tmp_path / "one")

@@ -128,6 +128,7 @@ def test_a_reference_has_few_layers_and_the_calls_of_deeper_ones(recipe):
     assert sum(all_of_it.values()) > sum(few.values())
 
 
+@pytest.mark.slow
 def test_a_reference_gives_times_and_what_a_process_takes(recipe):
     arms = {name: select_arm(recipe, "lora+l-prun") for name in ("one", "deep")}
     arms["deep"] = resolve(override(arms["deep"].model_dump(), {"prune": None}))
@@ -139,6 +140,7 @@ def test_a_reference_gives_times_and_what_a_process_takes(recipe):
     assert not [note for row in rows.values() for note in row.notes]
 
 
+@pytest.mark.slow
 def test_writing_is_its_tensors_and_what_few_layers_show_beside_them(recipe, monkeypatch):
     arms = {name: resolve(override(select_arm(recipe, "full").model_dump(), lines)) for name, lines in BEAMS.items()}
     seen = []
