@@ -45,13 +45,12 @@ def plan_within(
         MeasurementError: a cost could not be measured.
     """
     started = time.perf_counter()
-    if not list_counts(given.limits):
+    allowed = list_counts(given.limits)
+    if not allowed:
         raise PlanError("least, symmetric and never_drop leave no number of layers that all of them allow; ask for less")
     costs = find_costs(arm, [budget.name for budget in budgets], progress=progress)
     limits = {budget.name: budget.limit(costs[budget.name].whole) for budget in budgets}
-    within = [
-        counts for counts in list_counts(given.limits) if all(costs[name].at(counts) <= most for name, most in limits.items())
-    ]
+    within = [counts for counts in allowed if all(costs[name].at(counts) <= most for name, most in limits.items())]
     if not within:
         raise PlanError(_say_smallest(budgets, costs, limits, given.limits))
     if by == "angular":

@@ -34,10 +34,9 @@ COLORS = {
     "training": "yellow",
     "evaluating": "yellow",
     "begun": "yellow",
-    "damaged": "red",
-} | {
     "searched": "green",
     "searching": "yellow",
+    "damaged": "red",
 }
 GIVING_WAY = ("Best step", "Train time", "Base", "Trained", "Loss", "Layers kept")  # where a terminal is narrow, in this order
 

@@ -96,11 +96,11 @@ def _search(
     prepared: Prepared, out: Path, metric: str, trials: int, space: Sequence[str], progress: Progress, on_trial: OnTrial
 ) -> SearchRecord:
     """Go on to `trials` in a folder that is this search's alone."""
-    chosen = prepared.recipe
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    chosen = prepared.recipe
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     targets = _list_targets(prepared) if "target" in space else []
     study = optuna.create_study(

@@ -47,8 +47,7 @@ def write_base(folder: Path, shape: str, *, seed: int) -> Base:
     model = AutoModelForSeq2SeqLM.from_config(config, dtype=torch.float32)
     part_head(model)
     model.save_pretrained(folder)
-    own = tokenizer.convert_ids_to_tokens(config.pad_token_id) if config.pad_token_id < len(tokenizer) else None
-    if own is not None:  # else pareft-mini's: what pads is masked, whatever it is
+    if own := tokenizer.convert_ids_to_tokens(config.pad_token_id):  # else pareft-mini's: what pads is masked, whatever it is
         tokenizer.pad_token = own
     tokenizer.save_pretrained(folder)
     return open_base(str(folder))
